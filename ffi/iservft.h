@@ -1,0 +1,166 @@
+/* libiservft: the engine of one protected VM. This header is the contract with TypeScript (symbols.ts) and its
+ * documentation.
+ *
+ * Rules. A result >= 0 is a result, < 0 is -errno or -ISF_E... (src/base.h; isf_error_text). Strings are NUL-terminated UTF-8,
+ * borrowed for the call. Handles come from isf_engine_new and end with isf_engine_free. Any function may be called from any
+ * thread unless it says otherwise. Calls are short (below 1 ms) unless marked SLOW: call those with nonblocking.
+ *
+ * Events come as lines of JSON on a unix stream socket, `events.sock` in the run directory (one reader): each has "event" and "t_us"
+ * (CLOCK_MONOTONIC). Counters are in the status page, which is read without a call.
+ *
+ *   event        fields                                 when
+ *   path         path 0..2, alive                       a heartbeat path went alive or dead
+ *   peer         silent, lan_answers                    all paths silent / one alive again / LAN answer changed
+ *   link         link 0|1, up, reason                   a replication line came up or was lost; reason: text
+ *   control      message                                JSON that the other runner sent by isf_control
+ *   active       link                                   data moved to this line
+ *   sync         round, bytes_done, bytes_total, rate_bytes_s  progress, some 5 times a second
+ *   protected    epoch                                  the first epoch of this generation committed: the backup is whole
+ *   whole        epoch                                  (backup) the same, seen from the other side
+ *   stalled      epoch, waited_us                       no commit for longer than the stall bound (once per stall)
+ *   qemu         name, data                             a QMP event of QEMU other than STOP/RESUME
+ *   qemu_lost    reason                                 QEMU's monitor closed or stopped answering
+ *   handed       epoch                                  (switchover) the last epoch is committed, the VM stands still
+ *   verified     epoch, memory, blocks, device, disk    a verifying checkpoint was compared on the backup: true / false each
+ *   disk         disk, error, what                      image or journal failed
+ *   refused      link, what                             something from the wire was refused
+ *   word         generation, term, epoch, role, flags   the peer's heartbeat word changed its term, role, flags or generation
+ *   failed       what, code                             the engine cannot go on (checkpoint thread ended)
+ */
+#ifndef ISERVFT_H
+#define ISERVFT_H
+
+#include <stdint.h>
+
+#define ISF_ABI 1
+
+#define ISF_API __attribute__((visibility("default")))
+
+typedef struct isf_engine isf_engine;
+
+/* What the engine is doing (isf_status.mode). */
+enum isf_mode {
+    ISF_IDLE = 0,      /* nothing: gate shut */
+    ISF_SOLO = 1,      /* the VM runs unprotected, gate open, under a grant */
+    ISF_SYNCING = 2,   /* as SOLO, and a first sync or resync is on its way */
+    ISF_PROTECTED = 3, /* checkpoints; output leaves by commit */
+    ISF_HELD = 4,      /* checkpoints stopped, output held: waits for a decision */
+    ISF_HANDING = 5,   /* switchover: the VM stands still, its last epoch is sent */
+    ISF_STANDBY = 6,   /* backup: receives */
+    ISF_PROMOTING = 7, /* backup: receives no more; its copy is being started */
+};
+
+/* The status page: written by the engine, read by TypeScript in place. Plain counters, each written by one thread; a reader may
+ * see one field newer than another. All u64, little-endian host. Sizes in bytes, times in microseconds. */
+struct isf_status {
+    uint64_t mode, generation, term;
+    uint64_t epoch;            /* the open epoch (primary), the newest whole one (backup) */
+    uint64_t committed;        /* newest epoch committed by both sides */
+    uint64_t checkpoints;      /* since isf_sync */
+    uint64_t pause_us_last, pause_us_p50, pause_us_p99, pause_us_max; /* by QEMU's own stamps; percentiles of the last 1,024 */
+    uint64_t stop_us_last, scan_us_last, copy_us_last, finish_us_last, encode_us_last, commit_us_last; /* parts of the newest epoch */
+    uint64_t commit_us_p50, commit_us_p99; /* trigger to commit */
+    uint64_t dirty_pages_last, dirty_pages, page_bytes, device_bytes_in, device_bytes_out, disk_bytes;
+    uint64_t inflight, inflight_bytes;
+    uint64_t link_active, link_up[2], link_bytes_in[2], link_bytes_out[2], link_rtt_us[2];
+    uint64_t path_alive[3], path_rtt_us[3], peer_age_us, lease_left_us;
+    uint64_t out_frames, out_bytes, in_frames, in_bytes, held_frames, held_bytes, dropped_frames;
+    uint64_t sync_bytes_done, sync_bytes_total;
+    uint64_t tracker;          /* enum tracker_kind */
+    uint64_t refused;          /* frames, datagrams refused */
+    uint64_t peer_term, peer_role, peer_flags, peer_epoch, peer_generation;
+    uint64_t durable;          /* newest epoch durable in the journals of this host */
+    uint64_t page_zero, page_same, page_xor, page_raw;
+};
+
+/* ISF_ABI of the library. */
+ISF_API int32_t isf_abi(void);
+/* sizeof(struct isf_status) of the library. */
+ISF_API int32_t isf_status_size(void);
+/* One active sentence for a negative result. Returns the length. */
+ISF_API int32_t isf_error_text(int32_t code, char *text, uint32_t size);
+
+/* ---- engine ---- */
+/* A new engine: creates run_dir/events.sock. `secret`: 32 bytes, copied. 0, -EEXIST (another engine lives there), -errno. */
+ISF_API int32_t isf_engine_new(const char *run_dir, const uint8_t *secret, isf_engine **engine);
+/* SLOW. Shuts the gates, ends the threads, closes all. `engine` is gone. */
+ISF_API void isf_engine_free(isf_engine *engine);
+/* The status page; valid until isf_engine_free. */
+ISF_API const struct isf_status *isf_status_page(isf_engine *engine);
+/* Text of the last call that failed on this engine, with what to do. Returns its length. */
+ISF_API int32_t isf_problem(isf_engine *engine, char *text, uint32_t size);
+
+/* ---- the machine's parts; before QEMU starts ---- */
+/* Creates the guest's main memory, `bytes` long (a multiple of 4096, at most 64 GiB). Returns its descriptor: QEMU opens
+ * /proc/<pid of the engine>/fd/<it> with share=on. */
+ISF_API int32_t isf_memory_new(isf_engine *engine, uint64_t bytes);
+/* SLOW (journal replay). Adds a disk, exported on `socket` as `name`. Files beside it: `state_prefix`.journal and .bitmap. Returns its index (0..7). */
+ISF_API int32_t isf_disk_add(isf_engine *engine, const char *name, const char *image, const char *state_prefix, const char *socket);
+/* Size of disk `index`. */
+ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
+/* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`. Returns its index (0..7). -ENODEV: no such bridge. */
+ISF_API int32_t isf_nic_add(isf_engine *engine, const char *tap, const char *bridge, const char *socket);
+
+/* ---- lines to the other host ---- */
+/* Adds replication line `index` (0, 1). `listen`: 1 on exactly one of the hosts. The thread starts at once. */
+ISF_API int32_t isf_link_add(isf_engine *engine, int32_t index, const char *local, const char *peer, uint32_t port, int32_t listen);
+/* Sets heartbeat path `index` (0 link A, 1 link B, 2 LAN); before isf_heartbeat_start. */
+ISF_API int32_t isf_heartbeat_path(isf_engine *engine, int32_t index, const char *local, const char *peer, uint32_t port);
+/* Starts heartbeats. `reference`: an IPv4 address on the LAN that is asked whether the LAN answers, on interface `lan`; either may be "". */
+ISF_API int32_t isf_heartbeat_start(isf_engine *engine, uint32_t interval_us, uint32_t silence_us, const char *reference, const char *lan);
+/* What the heartbeats say of this host (role and flags are the runner's own numbers). */
+ISF_API int32_t isf_say(isf_engine *engine, uint64_t generation, uint64_t term, uint32_t role, uint32_t flags);
+/* Sends JSON text to the other runner on the active line (or any that is up). 0, -ISF_ELINK. */
+ISF_API int32_t isf_control(isf_engine *engine, const uint8_t *text, uint32_t length);
+
+/* ---- QEMU ---- */
+/* SLOW. QEMU runs as `pid` with the preload shim; `qmp` is a monitor socket for the engine alone, `fifo` the path for device state
+ * (created by the engine, given to `uid`). Learns the RAM blocks (isf_blocks). `tracker`: enum tracker_kind, 0 = best.
+ * -ISF_EUNSUPPORTED (no dirty tracking: isf_problem says what is missing), -ISF_EQEMU, -errno. */
+ISF_API int32_t isf_qemu_attach(isf_engine *engine, int32_t pid, const char *qmp, const char *fifo, uint32_t uid, uint32_t tracker);
+/* SLOW. Forgets QEMU (it has ended, or is about to). */
+ISF_API int32_t isf_qemu_detach(isf_engine *engine);
+/* The RAM blocks as JSON text: [{"name":…,"bytes":…}]; both hosts must have the same. Returns the length, or -ENOSPC. */
+ISF_API int32_t isf_blocks(isf_engine *engine, char *text, uint32_t size);
+
+/* ---- primary ---- */
+/* Bounds of the checkpoint rhythm: least and greatest epoch length, dirty pages that end an epoch, epochs in flight (1..16), time without
+ * a commit after which `stalled` comes. Any time. */
+ISF_API int32_t isf_rhythm(isf_engine *engine, uint32_t min_us, uint32_t max_us, uint32_t dirty_pages, uint32_t inflight, uint32_t stall_us);
+/* The VM runs (or goes on) without a backup in `term`, under a grant: held output leaves, disks go straight through. From IDLE, HELD,
+ * PROTECTED, SYNCING, PROMOTING. Remembers what changes, for the next sync. -ISF_ESTALE: the engine has seen a newer term. */
+ISF_API int32_t isf_solo(isf_engine *engine, uint64_t term);
+/* From SOLO: brings the backup up to date while the guest runs, then protects it (events sync, protected). changed = 0: everything, else what
+ * changed since the last common epoch of the same backup. The other side must be in isf_standby of the same generation and term. */
+ISF_API int32_t isf_sync(isf_engine *engine, uint64_t generation, uint64_t term, int32_t changed);
+/* Ends a sync or protection and holds the output: no frame leaves until isf_solo or a new decision. From any mode. */
+ISF_API int32_t isf_hold(isf_engine *engine);
+/* From PROTECTED: a last checkpoint after which the VM does not resume; then `handed`. */
+ISF_API int32_t isf_handover(isf_engine *engine);
+/* From HANDING: the VM resumes here after all (the other side refused); back to PROTECTED. */
+ISF_API int32_t isf_handover_cancel(isf_engine *engine);
+/* The next checkpoint is a verifying one: digests of all memory, blocks, device state and disks are compared on the backup (event verified).
+ * The guest pauses while they are taken. */
+ISF_API int32_t isf_verify(isf_engine *engine);
+
+/* ---- backup ---- */
+/* From IDLE or HELD or SOLO with QEMU stopped for good: receives a copy of `generation` from a primary in `term`. keep = 1: the copy that is here is the
+ * last common epoch and only changes will come. The copy is not whole until event `whole`. Frames of older generations or terms are refused. */
+ISF_API int32_t isf_standby(isf_engine *engine, uint64_t generation, uint64_t term, int32_t keep);
+/* From STANDBY with a whole copy: receives no more; a part of an epoch is discarded. `term` is the new term: frames of older ones are refused from now on.
+ * Returns 0, or -ISF_ESTATE (copy not whole). The epoch is in status.committed. */
+ISF_API int32_t isf_promote(isf_engine *engine, uint64_t term);
+/* SLOW (some 10 ms). From PROMOTING: writes RAM blocks and device state into the standby QEMU, which waits in migrate-incoming on `socket`
+ * (unix). The caller then waits for QEMU's "completed", calls isf_restore_blocks, and isf_solo, and continues the VM. */
+ISF_API int32_t isf_restore(isf_engine *engine, const char *socket);
+ISF_API int32_t isf_restore_blocks(isf_engine *engine);
+/* Announces the guest's addresses on the LAN, `times` times. */
+ISF_API int32_t isf_announce(isf_engine *engine, uint32_t times);
+
+/* ---- for tests and the demo's negative control ---- */
+/* Output leaves at once in every mode but IDLE: what protection without output commit would be. */
+ISF_API int32_t isf_no_output_commit(isf_engine *engine);
+/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 0 = off. Names: src/failpoint.h. */
+ISF_API int32_t isf_failpoint(isf_engine *engine, const char *name, int32_t action);
+
+#endif
