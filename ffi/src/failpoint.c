@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "failpoint.h"
 
 #include <errno.h>
