@@ -56,6 +56,6 @@ set_up_static_libraries() {
     compile_static lz4 "$lz4/lz4.c" "$lz4/lz4hc.c"
     compile_static zstd "$zstd"/common/*.c "$zstd"/compress/*.c "$zstd"/decompress/*.c \
         $(find "$zstd/decompress" -name '*.S')
-    cp "$lz4/lz4.h" "$lz4/lz4hc.h" "$zstd/zstd.h" "$zstd/zstd_errors.h" "$zstd/common/xxhash.h" "$CACHE/include/"
+    cp "$lz4/lz4.h" "$lz4/lz4hc.h" "$zstd/zstd.h" "$zstd/zstd_errors.h" "$CACHE/include/"
     touch "$CACHE/lib/complete"
 }

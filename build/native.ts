@@ -1,0 +1,155 @@
+/** Builds what is not TypeScript, into .cache/native and .cache/guest: the engine's library, the preload shim, the init of the demo's
+ * guest. Only what is older than its sources is built again. `deno run -A build/native.ts` */
+
+import { checkLibrary } from "./check_native.ts";
+import { stubLibraries } from "./glibc.ts";
+import { BuildError, CACHE, exists, filesIn, modified, outdated, ROOT, run } from "./run.ts";
+
+/** Where the built files are. */
+export const NATIVE = {
+  library: `${CACHE}/native/libiservft.so`,
+  shim: `${CACHE}/native/libiservft-shim.so`,
+  guestInit: `${CACHE}/guest/init`,
+} as const;
+
+const WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"];
+const COMPILE = [
+  ...WARNINGS,
+  ...["-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-pthread"],
+  ...["-fno-semantic-interposition", "-fstack-protector-strong", `-ffile-prefix-map=${ROOT}=.`],
+];
+const LINK = [
+  ...["-shared", "-nodefaultlibs", "-Wl,--gc-sections", "-Wl,--exclude-libs,ALL", "-Wl,--as-needed"],
+  ...["-Wl,-z,now", "-Wl,-z,relro", "-Wl,-z,noexecstack", "-Wl,-O1", "-Wl,--hash-style=gnu", "-s"],
+];
+const COMPAT = `${ROOT}/build/glibc_compat.c`;
+const PARALLEL = 2;
+
+/** Compiles each source to an object, those that are outdated; returns all objects. */
+async function compile(sources: readonly string[], options: { headers: readonly string[]; to: string }) {
+  await Deno.mkdir(options.to, { recursive: true });
+  const objects = sources.map((source) =>
+    `${options.to}/${source.slice(ROOT.length + 1).replaceAll("/", "_")}.o`
+  );
+  const waiting = sources.map((source, i) => ({ source, object: objects[i]! }))
+    .filter(({ source, object }) => outdated(object, [source, ...options.headers, import.meta.filename!]));
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      // The static libraries' own headers come first: the machine's may be of another version.
+      await run([
+        "gcc",
+        ...COMPILE,
+        `-I${CACHE}/include`,
+        `-I${ROOT}/ffi`,
+        "-c",
+        next.source,
+        "-o",
+        next.object,
+      ]);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  return objects;
+}
+
+async function staticLibraries(): Promise<string[]> {
+  const crypto = (await run(["gcc", "-print-file-name=libcrypto.a"])).trim();
+  const libraries = [`${CACHE}/lib/liblz4.a`, `${CACHE}/lib/libzstd.a`, crypto];
+  const missing = libraries.filter((path) => !exists(path));
+  if (missing.length > 0) {
+    throw new BuildError(`there is no ${missing.join(", ")}`, {
+      op: "build the engine",
+      hint: "Run build/setup.sh first.",
+    });
+  }
+  return libraries;
+}
+
+/** Links objects into a shared library that needs only old symbols of glibc and exports `exported`. */
+async function link(
+  output: string,
+  parts: { objects: string[]; libraries: string[]; exported: string },
+): Promise<void> {
+  const name = output.slice(output.lastIndexOf("/") + 1);
+  const work = `${CACHE}/native/${name}.link`;
+  await Deno.mkdir(work, { recursive: true });
+  const nonshared = (await run(["gcc", "-print-file-name=libc_nonshared.a"])).trim();
+  const script = `${work}/exports.map`;
+  await Deno.writeTextFile(
+    script,
+    `{ ${parts.exported === "" ? "" : `global: ${parts.exported};`} local: *; };\n`,
+  );
+  const common = [
+    ...["gcc", ...LINK, `-Wl,-soname,${name}`, `-Wl,--version-script,${script}`, ...parts.objects],
+    ...["-Wl,--start-group", ...parts.libraries, nonshared, "-lgcc", "-Wl,--end-group"],
+  ];
+  // Once to learn what it needs, then for good.
+  await run([...common, "-Wl,--unresolved-symbols=ignore-all", "-o", `${work}/unbound.so`]);
+  const stubs = await stubLibraries(`${work}/unbound.so`, `${work}/stubs`);
+  const made = `${work}/${name}`;
+  await run([...common, "-Wl,-z,defs", ...stubs, "-o", made]);
+  await checkLibrary(made, { exported: parts.exported.replace("*", "") });
+  await Deno.rename(made, output);
+}
+
+async function buildLibrary(): Promise<boolean> {
+  const sources = filesIn(`${ROOT}/ffi/src`, ".c");
+  const headers = [`${ROOT}/ffi/iservft.h`, ...filesIn(`${ROOT}/ffi/src`, ".h")];
+  const libraries = await staticLibraries();
+  if (!outdated(NATIVE.library, [...sources, ...headers, ...libraries, COMPAT, ...scripts()])) return false;
+  const objects = await compile([...sources, COMPAT], { headers, to: `${CACHE}/native/objects` });
+  await link(NATIVE.library, { objects, libraries, exported: "isf_*" });
+  return true;
+}
+
+async function buildShim(): Promise<boolean> {
+  const source = `${ROOT}/ffi/shim.c`;
+  const headers = filesIn(`${ROOT}/ffi/src`, ".h");
+  if (!outdated(NATIVE.shim, [source, ...headers, COMPAT, ...scripts()])) return false;
+  const objects = await compile([source, COMPAT], { headers, to: `${CACHE}/native/objects` });
+  await link(NATIVE.shim, { objects, libraries: [], exported: "" });
+  return true;
+}
+
+async function buildGuestInit(): Promise<boolean> {
+  const directory = `${ROOT}/build/guest`;
+  const sources = filesIn(directory, ".c");
+  const inputs = [...sources, ...filesIn(directory, ".h"), ...scripts()];
+  if (!outdated(NATIVE.guestInit, inputs)) return false;
+  await Deno.mkdir(`${CACHE}/guest`, { recursive: true });
+  const made = `${NATIVE.guestInit}.new`;
+  await run(["gcc", ...WARNINGS, "-O2", "-static", "-s", "-pthread", ...sources, "-o", made]);
+  await Deno.rename(made, NATIVE.guestInit);
+  return true;
+}
+
+function scripts(): string[] {
+  return ["native.ts", "glibc.ts", "check_native.ts"].map((name) => `${ROOT}/build/${name}`);
+}
+
+/** Builds all that is outdated, one build at a time in a tree. `say` is told what was done. */
+export async function buildNative(say: (line: string) => void): Promise<void> {
+  await Deno.mkdir(`${CACHE}/native`, { recursive: true });
+  using lock = await Deno.open(`${CACHE}/native/lock`, { create: true, write: true });
+  await lock.lock(true);
+  const parts = [
+    { name: "libiservft.so", source: `${ROOT}/ffi/src/engine.c`, build: buildLibrary },
+    { name: "libiservft-shim.so", source: `${ROOT}/ffi/shim.c`, build: buildShim },
+    { name: "the demo guest's init", source: `${ROOT}/build/guest/init.c`, build: buildGuestInit },
+  ];
+  for (const part of parts) {
+    if (modified(part.source) === -Infinity) {
+      say(`native: ${part.name} is not built: ${part.source} does not exist`);
+    } else if (await part.build()) say(`native: built ${part.name}`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await buildNative((line) => console.error(line));
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(`error: ${error.message}\n${error.hint}`);
+    Deno.exit(1);
+  }
+}
