@@ -37,12 +37,11 @@ export async function probe(
 ): Promise<KvmFinding> {
   const { binary, cpu, accel } = options;
   const image = Deno.makeTempFileSync({ prefix: "iservft-probe-" });
-  const late = AbortSignal.timeout(PROBE_MS);
   try {
     Deno.writeFileSync(image, probeImage());
     const model = accel === "kvm" ? `${cpu},enforce` : cpu;
     const exit = "isa-debug-exit,iobase=0xf4,iosize=1";
-    const output = await new Deno.Command(binary, {
+    const child = new Deno.Command(binary, {
       args: [
         ...["-accel", accel, "-cpu", model, "-machine", "q35", "-m", "16", "-nodefaults", "-no-user-config"],
         ...["-display", "none", "-bios", image, "-device", exit],
@@ -50,12 +49,16 @@ export async function probe(
       stdin: "null",
       stdout: "null",
       stderr: "piped",
-      // A guest that hangs in KVM is killed, not asked.
-      signal: late,
-      killSignal: "SIGKILL",
-    } as Deno.CommandOptions).output();
+    }).spawn();
+    let late = false;
+    // A guest that hangs in KVM is killed, not asked.
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill("SIGKILL");
+    }, PROBE_MS);
+    const output = await child.output().finally(() => clearTimeout(timer));
     if (output.code === PROBE_EXIT) return { works: true, reason: "" };
-    if (late.aborted) return { works: false, reason: `64-bit guest code did not run within ${PROBE_MS} ms` };
+    if (late) return { works: false, reason: `64-bit guest code did not run within ${PROBE_MS} ms` };
     const said = new TextDecoder().decode(output.stderr).trim().split("\n").at(-1) ?? "";
     return { works: false, reason: said === "" ? `QEMU ended with code ${output.code}` : said };
   } catch (cause) {
