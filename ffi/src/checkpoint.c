@@ -1,0 +1,490 @@
+/* The checkpointer: one command to QEMU per epoch.
+ *
+ *   armed ──"}"──► VM stops ─► first bytes in the FIFO: QEMU waits on the pipe
+ *                              scan dirty pages, copy them, close the gate's and the disks' epoch
+ *                  drain ────► QEMU finishes, resumes the VM, answers
+ */
+#include "engine.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "failpoint.h"
+
+#define PIPE_SMALL 4096
+#define PIPE_LARGE (1 << 20)
+#define QEMU_BOUND_US 5000000u  /* QEMU may take this long to stop or to finish: beyond it, it hangs */
+#define PEEK_US 10000u          /* how often a long epoch's dirty pages are counted */
+#define STAGE_KEEP (64u << 20)  /* bytes of a stage that stay resident between epochs */
+
+int checkpoint_arm(struct isf_engine *e)
+{
+    if (e->is_armed)
+        return 0;
+    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_SMALL);
+    int r = qmp_send(&e->qmp, e->armed, (size_t)e->armed_length);
+    e->is_armed = r == 0;
+    return r;
+}
+
+/* Waits until QEMU has written the first bytes. Returns their number, or negative. */
+static ssize_t await_stop(struct isf_engine *e)
+{
+    uint64_t deadline = isf_now_us() + QEMU_BOUND_US;
+    for (;;) {
+        struct pollfd p[2] = { { .fd = e->fifo, .events = POLLIN }, { .fd = e->qmp.fd, .events = POLLIN } };
+        uint64_t now = isf_now_us();
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        if (poll(p, 2, (int)((deadline - now) / 1000 + 1)) < 0)
+            continue;
+        if (p[0].revents & POLLIN) {
+            ssize_t n = read(e->fifo, e->device, PIPE_SMALL);
+            if (n > 0)
+                return n;
+        }
+        if (p[1].revents) {
+            const char *line = NULL;
+            int r = qmp_poll(&e->qmp, &line);
+            if (r < 0) {
+                engine_problem(e, r, "QEMU refused a checkpoint: %.200s", line ? line : "its monitor is closed");
+                return r;
+            }
+        }
+    }
+}
+
+/* Lets QEMU write the rest and waits for its answer. Returns the length of the device state, or negative. */
+static int64_t drain(struct isf_engine *e, size_t have)
+{
+    uint64_t deadline = isf_now_us() + QEMU_BOUND_US;
+    size_t bound = (size_t)BLOCKS_DEVICE_PAGES * ISF_PAGE;
+    int returned = 0;
+    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_LARGE);
+    for (;;) {
+        ssize_t n = read(e->fifo, e->device + have, bound - have);
+        if (n > 0) {
+            have += (size_t)n;
+            if (have == bound)
+                return engine_problem(e, -ISF_ELIMIT, "the device state is larger than %zu bytes: use fewer devices", bound);
+            continue;
+        }
+        if (returned)
+            return (int64_t)have;
+        const char *line = NULL;
+        int r = qmp_poll(&e->qmp, &line);
+        if (r < 0)
+            return engine_problem(e, r, "QEMU failed to save its devices: %.200s", line ? line : "its monitor is closed");
+        if (r > 0) {
+            returned = 1;
+            continue;
+        }
+        uint64_t now = isf_now_us();
+        if (now >= deadline)
+            return engine_problem(e, -ETIMEDOUT, "QEMU did not finish saving its devices within 5 s");
+        struct pollfd p[2] = { { .fd = e->fifo, .events = POLLIN }, { .fd = e->qmp.fd, .events = POLLIN } };
+        poll(p, 2, (int)((deadline - now) / 1000 + 1));
+    }
+}
+
+static struct stage *take_stage(struct isf_engine *e)
+{
+    for (int i = 0; i < ENGINE_STAGES; i++)
+        if (!e->stage[i].busy)
+            return &e->stage[i];
+    return NULL;
+}
+
+/* Copies what is dirty into the stage. The VM stands still. */
+static int copy_dirty(struct isf_engine *e, struct stage *stage, const struct tracker_run *runs, uint32_t count)
+{
+    stage->pages = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (runs[i].count > stage->capacity - stage->pages)
+            return -ISF_ELIMIT;
+        int r = blocks_read(&e->blocks, runs[i].page, runs[i].count, stage->data + stage->pages * ISF_PAGE);
+        if (r)
+            return r;
+        for (uint64_t k = 0; k < runs[i].count; k++)
+            stage->numbers[stage->pages + k] = runs[i].page + k;
+        stage->pages += runs[i].count;
+    }
+    return 0;
+}
+
+/* The device state goes behind the memory's pages; its last page is filled up with zeroes. */
+static void stage_device(struct isf_engine *e, struct stage *stage, uint64_t bytes)
+{
+    uint64_t pages = (bytes + ISF_PAGE - 1) / ISF_PAGE;
+    memset(e->device + bytes, 0, pages * ISF_PAGE - bytes);
+    memcpy(stage->data + stage->pages * ISF_PAGE, e->device, pages * ISF_PAGE);
+    for (uint64_t k = 0; k < pages; k++)
+        stage->numbers[stage->pages + k] = e->blocks.pages + k;
+    stage->pages += pages;
+}
+
+static void close_epoch(struct isf_engine *e, struct epoch *epoch)
+{
+    for (int i = 0; i < e->nics; i++)
+        gate_barrier(e->gate[i], epoch->number);
+    for (int i = 0; i < e->disks; i++) {
+        int64_t n = disk_barrier(e->disk[i], epoch->number);
+        epoch->disk_extents += n > 0 ? (uint64_t)n : 0;
+        epoch->has_disk |= n > 0;
+    }
+    atomic_store(&e->output_waits, 0);
+}
+
+void epoch_free(struct isf_engine *e, struct epoch *epoch)
+{
+    (void)e;
+    if (epoch->stage)
+        epoch->stage->busy = 0;
+    buffer_free(&epoch->wire);
+    free(epoch->batches);
+    free(epoch->runs);
+    free(epoch);
+}
+
+/* Hands a finished epoch to the sender. */
+static void enqueue(struct isf_engine *e, struct epoch *epoch)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->last)
+        e->last->next = epoch;
+    else
+        e->first = epoch;
+    e->last = epoch;
+    e->inflight++;
+    e->open_epoch = epoch->number + 1;
+    e->sending = e->work = 1;
+    pthread_cond_broadcast(&e->wake);
+    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_lock(&e->release_lock);
+    if (epoch->has_disk)
+        e->disk_mark = epoch->number;
+    pthread_mutex_unlock(&e->release_lock);
+}
+
+/* What happens between the first bytes and the drain. */
+static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stopped_us)
+{
+    const struct tracker_run *runs;
+    uint32_t count;
+    failpoint(FAIL_CHECKPOINT_STOPPED);
+    int r = tracker_collect(e->tracker, &runs, &count);
+    if (r)
+        return engine_problem(e, r, "the dirty-page scan failed");
+    uint64_t scanned_us = isf_now_us();
+    epoch->runs = malloc(count * sizeof *runs + 1);
+    if (!epoch->runs)
+        return -ENOMEM;
+    memcpy(epoch->runs, runs, count * sizeof *runs);
+    epoch->run_count = count;
+    r = copy_dirty(e, epoch->stage, runs, count);
+    if (r)
+        return engine_problem(e, r, "the dirty pages could not be copied");
+    epoch->dirty_pages = epoch->stage->pages;
+    close_epoch(e, epoch);
+    e->status->scan_us_last = scanned_us - stopped_us;
+    e->status->copy_us_last = isf_now_us() - scanned_us;
+    return 0;
+}
+
+static void note_pause(struct isf_engine *e, uint64_t trigger_us, uint64_t stopped_us, uint64_t copied_us)
+{
+    struct isf_status *s = e->status;
+    uint64_t pause = e->qmp.resume_us > e->qmp.stop_us ? e->qmp.resume_us - e->qmp.stop_us : 0;
+    samples_add(&e->pauses, pause);
+    s->pause_us_last = pause;
+    if (pause > s->pause_us_max)
+        s->pause_us_max = pause;
+    s->stop_us_last = stopped_us - trigger_us;
+    s->finish_us_last = isf_now_us() - copied_us;
+}
+
+/* A verifying checkpoint: the digests need the whole device state, so the VM is stopped around it. */
+static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes);
+
+/* One checkpoint. 0, or negative when the VM or QEMU is lost to us. */
+static int checkpoint(struct isf_engine *e)
+{
+    struct epoch *epoch = calloc(1, sizeof *epoch);
+    if (!epoch)
+        return -ENOMEM;
+    epoch->number = e->open_epoch;
+    epoch->stage = take_stage(e);
+    epoch->stage->busy = 1;
+    int r = checkpoint_arm(e);
+    uint64_t trigger_us = epoch->trigger_us = isf_now_us();
+    if (r == 0)
+        r = qmp_send(&e->qmp, "}", 1);
+    e->is_armed = 0;
+    ssize_t first = r ? r : await_stop(e);
+    int64_t bytes = first;
+    uint64_t stopped_us = isf_now_us(), copied_us = stopped_us;
+    if (first > 0) {
+        r = inside_pause(e, epoch, stopped_us);
+        copied_us = isf_now_us();
+        bytes = drain(e, (size_t)first); /* also after a failure: QEMU must not wait for ever */
+    }
+    if (r || bytes <= 0) {
+        epoch_free(e, epoch);
+        return r ? r : bytes < 0 ? (int)bytes : -ISF_EQEMU;
+    }
+    note_pause(e, trigger_us, stopped_us, copied_us);
+    e->resumed_us = isf_now_us();
+    failpoint(FAIL_CHECKPOINT_COPIED);
+    stage_device(e, epoch->stage, (uint64_t)bytes);
+    epoch->device_bytes = (uint64_t)bytes;
+    enqueue(e, epoch);
+    return checkpoint_arm(e);
+}
+
+/* A checkpoint around `stop`: the VM stands still until `cont` (verification, switchover). */
+static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
+{
+    const char *line;
+    struct epoch *epoch = calloc(1, sizeof *epoch);
+    if (!epoch)
+        return -ENOMEM;
+    epoch->number = e->open_epoch;
+    epoch->stage = take_stage(e);
+    epoch->stage->busy = 1;
+    epoch->verify = verify;
+    epoch->final = final;
+    epoch->trigger_us = isf_now_us();
+    int64_t bytes = 0;
+    int r = qmp_execute(&e->qmp, "{\"execute\":\"stop\"}", QEMU_BOUND_US, &line);
+    if (r >= 0)
+        r = save_stopped(e, epoch, &bytes);
+    if (r >= 0 && verify)
+        r = digest_all(e, e->device, (uint64_t)bytes, NULL, &epoch->digests);
+    if (r < 0) {
+        epoch_free(e, epoch);
+        return r;
+    }
+    stage_device(e, epoch->stage, (uint64_t)bytes);
+    epoch->device_bytes = (uint64_t)bytes;
+    enqueue(e, epoch);
+    if (final)
+        return 0;
+    r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
+    e->resumed_us = isf_now_us();
+    return r < 0 ? r : checkpoint_arm(e);
+}
+
+static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes)
+{
+    char command[256];
+    int length = snprintf(command, sizeof command, "%.*s,\"live\":false}}", e->armed_length - 1, e->armed);
+    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_SMALL);
+    int r = qmp_send(&e->qmp, command, (size_t)length);
+    ssize_t first = r ? r : await_stop(e);
+    if (first <= 0)
+        return first ? (int)first : -ISF_EQEMU;
+    r = inside_pause(e, epoch, isf_now_us());
+    *device_bytes = drain(e, (size_t)first);
+    return r ? r : *device_bytes < 0 ? (int)*device_bytes : 0;
+}
+
+/* Completes the armed command without a use for its result, so that another can be given. */
+static int disarm(struct isf_engine *e)
+{
+    if (!e->is_armed)
+        return 0;
+    e->is_armed = 0;
+    int r = qmp_send(&e->qmp, "}", 1);
+    ssize_t first = r ? r : await_stop(e);
+    int64_t bytes = first > 0 ? drain(e, (size_t)first) : first;
+    return bytes < 0 ? (int)bytes : 0;
+}
+
+/* True when an epoch should end now; else how long to sleep at the most. */
+static int due(struct isf_engine *e, uint64_t *sleep_us)
+{
+    uint64_t age = isf_now_us() - e->resumed_us, dirty = 0;
+    struct rhythm r = e->rhythm;
+    if (age >= r.max_us)
+        return 1;
+    *sleep_us = r.max_us - age;
+    if (atomic_load(&e->output_waits)) {
+        if (age >= r.min_us)
+            return 1;
+        *sleep_us = r.min_us - age;
+        return 0;
+    }
+    if (age >= PEEK_US && tracker_peek(e->tracker, &dirty) == 0 && dirty >= r.dirty_pages)
+        return 1;
+    if (*sleep_us > PEEK_US)
+        *sleep_us = PEEK_US;
+    return 0;
+}
+
+static int room(struct isf_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    int ok = e->inflight < e->rhythm.inflight && e->inflight_bytes < ENGINE_INFLIGHT_BYTES && take_stage(e) != NULL;
+    pthread_mutex_unlock(&e->lock);
+    return ok;
+}
+
+static void doze(struct isf_engine *e, uint64_t us)
+{
+    struct pollfd p[2] = { { .fd = e->kick, .events = POLLIN }, { .fd = e->qmp.fd, .events = POLLIN } };
+    struct timespec t = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+    uint64_t count;
+    ppoll(p, e->qmp.fd >= 0 ? 2 : 1, &t, NULL);
+    if (p[0].revents & POLLIN) {
+        ssize_t n = read(e->kick, &count, sizeof count);
+        (void)n;
+    }
+}
+
+/* Events of QEMU between checkpoints, and its death. */
+static int watch_qemu(struct isf_engine *e)
+{
+    const char *line = NULL;
+    int r = qmp_poll(&e->qmp, &line);
+    return r < 0 ? engine_problem(e, r, "QEMU's monitor is closed") : 0;
+}
+
+static enum worker wanted(struct isf_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    enum worker w = e->want;
+    pthread_mutex_unlock(&e->lock);
+    return w;
+}
+
+static int hand_over(struct isf_engine *e)
+{
+    const char *line;
+    int r = disarm(e);
+    if (r == 0)
+        r = checkpoint_stopped(e, 0, 1);
+    if (r)
+        return r;
+    while (wanted(e) == WORKER_HANDING)
+        doze(e, 50000);
+    if (wanted(e) != WORKER_RUN)
+        return 0; /* QEMU stays stopped; whoever parked us decides */
+    r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
+    e->resumed_us = isf_now_us();
+    return r < 0 ? r : checkpoint_arm(e);
+}
+
+static int verify(struct isf_engine *e)
+{
+    e->verify_wanted = 0;
+    int r = disarm(e);
+    return r ? r : checkpoint_stopped(e, 1, 0);
+}
+
+/* Protection, until something else is wanted. 0, or negative when QEMU is lost. */
+static int run(struct isf_engine *e)
+{
+    int r = checkpoint_arm(e);
+    while (r == 0) {
+        enum worker w = wanted(e);
+        uint64_t sleep_us = 1000;
+        if (w == WORKER_HANDING) {
+            r = hand_over(e);
+            if (r == 0 && wanted(e) != WORKER_RUN)
+                return 0; /* the VM stays stopped: a disarming save would resume it, or close its disks */
+        } else if (w != WORKER_RUN)
+            break;
+        else if (!room(e))
+            doze(e, 2000);
+        else if (e->verify_wanted)
+            r = verify(e);
+        else if (due(e, &sleep_us))
+            r = checkpoint(e);
+        else
+            doze(e, sleep_us);
+        if (r == 0 && !e->is_armed)
+            r = checkpoint_arm(e);
+        if (r == 0)
+            r = watch_qemu(e);
+    }
+    int left = disarm(e); /* the monitor must take other commands again */
+    return r ? r : left;
+}
+
+static int sync_and_run(struct isf_engine *e)
+{
+    int r = sync_run(e, e->changed_only);
+    pthread_mutex_lock(&e->lock);
+    if (r == 0 && e->want == WORKER_SYNC)
+        e->want = e->doing = WORKER_RUN;
+    enum worker w = e->want;
+    pthread_mutex_unlock(&e->lock);
+    if (r || w != WORKER_RUN)
+        return r;
+    engine_mode(e, ISF_PROTECTED);
+    engine_gates(e, e->no_output_commit ? GATE_OPEN : GATE_HOLD);
+    return run(e);
+}
+
+static void report(struct isf_engine *e, enum worker was, int code)
+{
+    char text[512], escaped[700];
+    isf_problem(e, text, sizeof text);
+    events_escape(escaped, sizeof escaped, text);
+    if (code == -ISF_EQEMU || code == -ETIMEDOUT || code == -EPIPE || code == -ECONNRESET)
+        events_send(&e->events, "qemu_lost", "\"reason\":\"%s\"", escaped);
+    else
+        events_send(&e->events, "failed", "\"what\":\"%s\",\"code\":%d,\"text\":\"%s\"",
+                    was == WORKER_SYNC && atomic_load(&e->mode) == ISF_SYNCING ? "sync" : "checkpoint", code, escaped);
+}
+
+void *checkpoint_run(void *engine)
+{
+    struct isf_engine *e = engine;
+    for (;;) {
+        pthread_mutex_lock(&e->lock);
+        e->doing = WORKER_PARKED;
+        pthread_cond_broadcast(&e->parked);
+        while (e->want == WORKER_PARKED)
+            pthread_cond_wait(&e->wake, &e->lock);
+        enum worker w = e->doing = e->want;
+        pthread_cond_broadcast(&e->parked);
+        pthread_mutex_unlock(&e->lock);
+        if (w == WORKER_END)
+            return NULL;
+        int r = w == WORKER_SYNC ? sync_and_run(e) : run(e);
+        pthread_mutex_lock(&e->lock);
+        int ours = e->want != WORKER_END && r;
+        if (e->want != WORKER_END && (r || e->want == w))
+            e->want = WORKER_PARKED;
+        pthread_mutex_unlock(&e->lock);
+        if (ours)
+            report(e, w, r);
+    }
+}
+
+int checkpoint_want(struct isf_engine *e, enum worker want, uint64_t wait_us)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)(wait_us / 1000000);
+    t.tv_nsec += (long)(wait_us % 1000000) * 1000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&e->lock);
+    e->want = want;
+    pthread_cond_broadcast(&e->wake);
+    engine_kick(e);
+    int r = 0;
+    while (wait_us && r == 0 && e->doing != want)
+        r = pthread_cond_timedwait(&e->parked, &e->lock, &t);
+    pthread_mutex_unlock(&e->lock);
+    return -r;
+}

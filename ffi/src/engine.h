@@ -1,0 +1,260 @@
+/* The engine of one VM: what its parts share. Who owns what:
+ *
+ *   thread            runs                      waits for
+ *   isf-checkpoint    checkpoint.c, sync.c      the gate, its clock, `kick`
+ *   isf-sender        sender.c                  `wake`: epochs, disk extents, a link that came or went
+ *   isf-link-a/b      link.c -> receive.c       frames
+ *   isf-ticker        ticker.c                  its clock (10 ms)
+ *   gate, disk, heartbeat threads               their own
+ *
+ * Locks, in this order: `turn`, `lock` (mode, epochs, links), `standby.lock`, `release_lock`. No call into a part that waits for one of its
+ * threads (x_close) is made under any of them. */
+#ifndef ISF_ENGINE_H
+#define ISF_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../iservft.h"
+#include "blocks.h"
+#include "codec.h"
+#include "disk.h"
+#include "events.h"
+#include "gate.h"
+#include "heartbeat.h"
+#include "link.h"
+#include "qmp.h"
+#include "tracker.h"
+
+#define ENGINE_DISKS 8
+#define ENGINE_NICS 8
+#define ENGINE_STAGES 2           /* checkpoints copied and not yet encoded */
+#define ENGINE_INFLIGHT_MAX 16
+#define ENGINE_INFLIGHT_BYTES (512ull << 20)
+#define ENGINE_SAMPLES 1024       /* for percentiles */
+
+/* Digests of a verifying checkpoint (XXH64). */
+struct digests { uint64_t memory, blocks, device, disk; };
+
+/* The dirty pages of one checkpoint, copied while the VM stood still: data[i] is page numbers[i]. Reserved for all pages. */
+struct stage {
+    uint8_t *data;
+    uint64_t *numbers;
+    uint64_t pages, capacity;
+    int busy;
+};
+
+struct batch { size_t offset, length; };
+
+/* One epoch from its checkpoint to its commit. */
+struct epoch {
+    struct epoch *next;
+    uint64_t number, trigger_us, dirty_pages, device_bytes, disk_extents;
+    struct stage *stage;          /* until it is encoded */
+    struct tracker_run *runs;     /* what it would take to send it again from memory */
+    uint32_t run_count;
+    struct buffer wire;           /* encoded batches, kept until the commit: a link may be lost */
+    struct batch *batches;
+    uint32_t batch_count;
+    int encoded, verify, final, has_disk, noted;
+    struct digests digests;
+};
+
+struct samples { uint32_t count, next; uint32_t value[ENGINE_SAMPLES]; };
+
+/* What the checkpoint thread is asked to do, and does. */
+enum worker { WORKER_PARKED, WORKER_SYNC, WORKER_RUN, WORKER_HANDING, WORKER_END };
+
+struct rhythm { uint32_t min_us, max_us, dirty_pages, inflight, stall_us; };
+
+/* The backup's side: an epoch in parts. */
+struct staged_batch { struct staged_batch *next; int32_t pages; uint64_t *numbers; uint8_t *data; };
+struct standby {
+    pthread_mutex_t lock;
+    int active, whole, epochs_open; /* epochs_open: the disks are in EPOCHS mode */
+    int rx_link;                    /* epochs are taken from this line only */
+    uint64_t generation, term, committed;
+    struct staged_batch *first, *last, *spare;
+    uint64_t staged_frames, staged_extents, staged_pages;
+    uint8_t *blocks;                /* the copy of QEMU's other RAM blocks, and of the device state behind them */
+    uint64_t first_block_page;      /* page number of blocks[0] */
+    uint8_t *touched;               /* per page of `blocks`: written since the last restore */
+    uint64_t device_bytes;
+    struct decoder *decoder;
+    int verify_result;
+};
+
+struct isf_engine {
+    pthread_mutex_t lock;
+    pthread_cond_t wake, parked;
+    struct isf_status *status;
+    struct events events;
+    pthread_mutex_t problem_lock;
+    char run_dir[96], problem[512];
+    uint8_t secret[WIRE_KEY];
+    _Atomic int mode;             /* enum isf_mode */
+    _Atomic uint64_t generation, term;
+    int no_output_commit;
+
+    int memfd;
+    uint8_t *ram;
+    uint64_t ram_bytes;
+
+    struct disk *disk[ENGINE_DISKS];
+    struct disk_slot { struct isf_engine *e; int index; } disk_slot[ENGINE_DISKS];
+    struct disk_cursor cursor[ENGINE_DISKS];
+    int disks;
+    struct gate *gate[ENGINE_NICS];
+    int nics;
+    struct link *link[2];
+    _Atomic int link_up[2], active; /* active: -1 = none */
+    uint64_t link_up_since_us[2];
+    struct heartbeat *heartbeat;
+    struct heartbeat_path path[HEARTBEAT_PATHS];
+    char path_text[HEARTBEAT_PATHS][2][64];
+    uint32_t silence_us;
+    struct heartbeat_word word;
+
+    /* QEMU */
+    pid_t qemu_pid;
+    int uffd, fifo;
+    char fifo_path[108], armed[160];
+    int armed_length, is_armed;
+    struct qmp qmp;
+    struct blocks blocks;
+    struct tracker *tracker;
+    int common;                   /* `lost` and the tracker together are all that differs from a whole copy on the backup */
+
+    /* checkpoint thread */
+    unsigned long checkpoint_thread, sender_thread, ticker_thread;
+    int kick;                     /* eventfd */
+    _Atomic int output_waits;
+    enum worker want, doing;
+    int changed_only, first_commit; /* first_commit: this generation has had one */
+    _Atomic int verify_wanted;
+    struct rhythm rhythm;
+    struct stage stage[ENGINE_STAGES];
+    uint8_t *device;              /* BLOCKS_DEVICE_PAGES pages */
+    struct samples pauses, commits;
+    uint8_t *lost;                /* bitmap: pages of epochs that were not committed when protection ended */
+    uint64_t open_epoch;
+    uint64_t resumed_us;
+    struct buffer sync_wire;
+    uint64_t *hashes;             /* of the backup, for one region of a disk */
+    uint64_t hash_first, hash_count;
+    int hash_disk, hash_ready;
+
+    /* sender */
+    struct epoch *first, *last;   /* not committed, ascending */
+    uint32_t inflight;
+    uint64_t inflight_bytes, send_epoch;
+    int send_reset, sending;      /* sending: epochs go out */
+    int work;                     /* something came since the sender looked */
+    pthread_mutex_t turn;         /* held by the sender while it uses epochs and extents; taken before `lock` */
+    _Atomic uint64_t reaped;      /* newest epoch that was freed */
+    struct encoder *encoder;
+    struct codec_stats codec;
+    uint64_t page_bytes;
+    int stalled;
+
+    /* release of output */
+    pthread_mutex_t release_lock;
+    uint64_t committed, remote_durable, released;
+    uint64_t disk_mark;           /* newest epoch that wrote to a disk */
+
+    struct standby standby;
+    _Atomic int ending;
+    _Atomic uint64_t refused;
+    struct heartbeat_word heard;
+};
+
+/* ---- engine.c ---- */
+/* Remembers a sentence for isf_problem and returns `code`. */
+int engine_problem(struct isf_engine *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void engine_mode(struct isf_engine *e, enum isf_mode mode);
+void engine_gates(struct isf_engine *e, enum gate_mode mode);
+void engine_kick(struct isf_engine *e);
+void samples_add(struct samples *s, uint64_t value);
+/* The value below which `permille` of the samples lie. */
+uint64_t samples_quantile(const struct samples *s, uint32_t permille);
+/* Sends one frame on the active line with the engine's generation and term. 0, -ISF_ELINK, -errno. */
+int engine_send(struct isf_engine *e, uint16_t type, uint32_t flags, uint64_t epoch, const struct iovec *parts, int count);
+/* Reserves a stage or standby area for `pages` pages without using memory. NULL: out of address space. */
+void *engine_reserve(uint64_t bytes);
+
+/* ---- callbacks.c: given to the parts ---- */
+void engine_on_link(void *engine, int index, int up, int reason);
+void engine_on_path(void *engine, int path, int alive);
+void engine_on_peer(void *engine, int silent, int lan_answers);
+void engine_on_output(void *engine);
+uint64_t engine_lease(void *engine);
+void engine_on_gate_qemu(void *engine, int connected);
+void engine_on_log(void *disk_slot);
+void engine_on_durable(void *disk_slot, uint64_t epoch);
+void engine_on_disk_error(void *disk_slot, int error, const char *what);
+void engine_on_qmp(void *engine, const char *line, size_t length);
+
+/* ---- checkpoint.c ---- */
+void *checkpoint_run(void *engine);
+/* Asks the checkpoint thread to do `want` and, with wait_us, waits until it does (or was parked meanwhile). 0 or -ETIMEDOUT. */
+int checkpoint_want(struct isf_engine *e, enum worker want, uint64_t wait_us);
+int checkpoint_arm(struct isf_engine *e);
+void epoch_free(struct isf_engine *e, struct epoch *epoch);
+
+/* ---- sync.c ---- */
+/* First sync or resync, on the checkpoint thread. 0: the disks are in EPOCHS mode and only a checkpoint is missing; else negative. */
+int sync_run(struct isf_engine *e, int changed_only);
+/* Marks the pages of all uncommitted epochs as lost and frees these. With `lock`. */
+void sync_remember_lost(struct isf_engine *e);
+
+/* ---- sender.c ---- */
+void *sender_run(void *engine);
+/* The newest epoch that both hosts hold is `epoch`, and the backup's journals hold up to `durable`. */
+void sender_committed(struct isf_engine *e, uint64_t epoch, uint64_t durable);
+/* Releases what may leave. */
+void sender_release(struct isf_engine *e);
+/* Stops sending; what is not committed goes to `lost`. A send that hangs is broken off. */
+void sender_stop(struct isf_engine *e);
+
+/* ---- receive.c ---- */
+int receive_frame(void *engine, int link, const struct frame *f, uint8_t *payload);
+
+/* ---- standby.c ---- */
+int standby_frame(struct isf_engine *e, int link, const struct frame *f, uint8_t *payload);
+int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int keep);
+void standby_discard(struct standby *s);
+void standby_close(struct isf_engine *e);
+void standby_acknowledge(struct isf_engine *e, int verified);
+
+/* ---- digest.c ---- */
+/* Memory and disks as they are now; device state and blocks from `device` and (NULL: QEMU's own, else the copy) `blocks`. */
+int digest_all(struct isf_engine *e, const uint8_t *device, uint64_t device_bytes, const uint8_t *blocks, struct digests *out);
+
+/* ---- ticker.c ---- */
+void *ticker_run(void *engine);
+
+/* ---- payloads: every field of FRAME_DISK, FRAME_END, FRAME_COMMIT, FRAME_SYNC (docs/wire.md) ---- */
+#define DISK_HEADER 24u   /* disk 4, flags 4, offset 8, length 8; then data unless flags & PAYLOAD_ZERO */
+#define PAYLOAD_ZERO 0x100u
+#define END_PAYLOAD 72u   /* page frames 8, pages 8, disk extents 8, device bytes 8, flags 4, addresses length 4, digests 4 x 8; then addresses: per NIC length 4, bytes */
+#define END_VERIFY 1u
+#define END_FINAL 2u      /* switchover: the VM stands still after this one */
+#define COMMIT_PAYLOAD 12u /* durable 8, verified 4 */
+#define VERIFIED_MEMORY 1u
+#define VERIFIED_BLOCKS 2u
+#define VERIFIED_DEVICE 4u
+#define VERIFIED_DISK 8u
+#define VERIFIED_DONE 16u
+
+enum sync_kind {           /* FRAME_SYNC's flags */
+    SYNC_PAGES = 1,        /* a codec batch */
+    SYNC_DISK,             /* as FRAME_DISK */
+    SYNC_EPOCHS,           /* the disks stand still: the frame's epoch is the first one open */
+    SYNC_RESTART,          /* epochs come from here on on this line, beginning with the frame's epoch */
+    SYNC_HASH_ASK,         /* disk 4, first chunk 8, count 4 */
+    SYNC_HASHES,           /* the same, then count hashes of 8 */
+};
+#define HASH_HEADER 16u
+#define HASH_REGION 1024u  /* chunks asked for at once */
+
+#endif

@@ -1,0 +1,289 @@
+/* What TypeScript asks of the engine: the changes of mode, and the small calls. ../iservft.h is their documentation. */
+#include "engine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "failpoint.h"
+
+#define PARK_BOUND_US 12000000u /* a checkpoint ends within QEMU's two bounds */
+
+int32_t isf_abi(void)
+{
+    return ISF_ABI;
+}
+
+int32_t isf_status_size(void)
+{
+    return (int32_t)sizeof(struct isf_status);
+}
+
+const struct isf_status *isf_status_page(isf_engine *e)
+{
+    return e->status;
+}
+
+static const char *own_text(int32_t code)
+{
+    switch (-code) {
+    case ISF_ECORRUPT: return "the data failed a check";
+    case ISF_EVERSION: return "the other side speaks another version";
+    case ISF_ELINK: return "no replication line is up";
+    case ISF_ESTALE: return "the term or generation is older than one that was seen";
+    case ISF_ESTATE: return "the engine is doing something else now";
+    case ISF_EQEMU: return "QEMU failed or went away";
+    case ISF_EUNSUPPORTED: return "the kernel lacks what is needed";
+    case ISF_ELIMIT: return "a bound was reached";
+    }
+    return NULL;
+}
+
+int32_t isf_error_text(int32_t code, char *text, uint32_t size)
+{
+    char system[200] = "";
+    const char *own = own_text(code);
+    if (!own)
+        own = code < 0 && code > -ISF_EBASE ? strerror_r(-code, system, sizeof system) : "no error";
+    int n = snprintf(text, size, "%s", own);
+    return n < (int)size ? n : (int)size - 1;
+}
+
+int32_t isf_problem(isf_engine *e, char *text, uint32_t size)
+{
+    pthread_mutex_lock(&e->problem_lock);
+    int n = snprintf(text, size, "%s", e->problem);
+    pthread_mutex_unlock(&e->problem_lock);
+    return n < (int)size ? n : (int)size - 1;
+}
+
+int32_t isf_rhythm(isf_engine *e, uint32_t min_us, uint32_t max_us, uint32_t dirty_pages, uint32_t inflight, uint32_t stall_us)
+{
+    if (max_us < 1000 || min_us > max_us || dirty_pages == 0 || inflight == 0 || inflight > ENGINE_INFLIGHT_MAX)
+        return engine_problem(e, -EINVAL, "epochs of %u to %u us, %u dirty pages, %u in flight: 0 <= least <= greatest, 1 ms or more, 1 to %u in flight",
+                              min_us, max_us, dirty_pages, inflight, ENGINE_INFLIGHT_MAX);
+    pthread_mutex_lock(&e->lock);
+    e->rhythm = (struct rhythm){ min_us, max_us, dirty_pages, inflight, stall_us };
+    pthread_mutex_unlock(&e->lock);
+    return 0;
+}
+
+/* Ends checkpoints and sending; what is not committed becomes `lost`. */
+static int stop_protection(struct isf_engine *e)
+{
+    int r = checkpoint_want(e, WORKER_PARKED, PARK_BOUND_US);
+    if (r)
+        return engine_problem(e, r, "QEMU does not answer: the checkpoint in progress did not end within 12 s");
+    sender_stop(e);
+    return 0;
+}
+
+int32_t isf_solo(isf_engine *e, uint64_t term)
+{
+    int mode = atomic_load(&e->mode), r = 0;
+    if (term < atomic_load(&e->term))
+        return engine_problem(e, -ISF_ESTALE, "term %llu is older than term %llu, which was seen already", (unsigned long long)term,
+                              (unsigned long long)atomic_load(&e->term));
+    if (mode == ISF_STANDBY)
+        return engine_problem(e, -ISF_ESTATE, "a backup must be promoted first");
+    atomic_store(&e->term, term);
+    if (mode == ISF_PROMOTING) {
+        e->open_epoch = e->standby.committed + 1;
+        e->common = 0;
+    } else {
+        r = stop_protection(e);
+    }
+    for (int i = 0; r == 0 && i < e->disks; i++)
+        r = disk_direct(e->disk[i]);
+    if (r)
+        return r;
+    engine_mode(e, ISF_SOLO);
+    engine_gates(e, GATE_OPEN);
+    return 0;
+}
+
+int32_t isf_sync(isf_engine *e, uint64_t generation, uint64_t term, int32_t changed)
+{
+    if (atomic_load(&e->mode) != ISF_SOLO || !e->qemu_pid)
+        return engine_problem(e, -ISF_ESTATE, "a sync starts from an unprotected VM that runs");
+    if (generation < atomic_load(&e->generation) || term < atomic_load(&e->term))
+        return engine_problem(e, -ISF_ESTALE, "generation %llu or term %llu is older than one that was seen", (unsigned long long)generation,
+                              (unsigned long long)term);
+    if (changed && !e->common)
+        return engine_problem(e, -ISF_ESTATE, "what changed since the last common epoch is not known: a full sync is needed");
+    if (atomic_load(&e->active) < 0)
+        return engine_problem(e, -ISF_ELINK, "no replication line is up");
+    atomic_store(&e->generation, generation);
+    atomic_store(&e->term, term);
+    pthread_mutex_lock(&e->lock);
+    e->changed_only = changed != 0;
+    if (!changed)
+        e->common = 0;
+    e->first_commit = 0;
+    pthread_mutex_unlock(&e->lock);
+    engine_mode(e, ISF_SYNCING);
+    return checkpoint_want(e, WORKER_SYNC, 0);
+}
+
+int32_t isf_hold(isf_engine *e)
+{
+    if (!e->no_output_commit)
+        engine_gates(e, GATE_SHUT);
+    engine_mode(e, ISF_HELD);
+    return checkpoint_want(e, WORKER_PARKED, 0);
+}
+
+int32_t isf_handover(isf_engine *e)
+{
+    if (atomic_load(&e->mode) != ISF_PROTECTED)
+        return engine_problem(e, -ISF_ESTATE, "only a protected VM can be handed over");
+    engine_mode(e, ISF_HANDING);
+    return checkpoint_want(e, WORKER_HANDING, 0);
+}
+
+int32_t isf_handover_cancel(isf_engine *e)
+{
+    if (atomic_load(&e->mode) != ISF_HANDING)
+        return engine_problem(e, -ISF_ESTATE, "nothing is being handed over");
+    engine_mode(e, ISF_PROTECTED);
+    return checkpoint_want(e, WORKER_RUN, 0);
+}
+
+int32_t isf_verify(isf_engine *e)
+{
+    if (atomic_load(&e->mode) != ISF_PROTECTED)
+        return engine_problem(e, -ISF_ESTATE, "only a protected VM can be verified");
+    atomic_store(&e->verify_wanted, 1);
+    engine_kick(e);
+    return 0;
+}
+
+int32_t isf_standby(isf_engine *e, uint64_t generation, uint64_t term, int32_t keep)
+{
+    if (!e->qemu_pid)
+        return engine_problem(e, -ISF_ESTATE, "a backup needs its standby QEMU first");
+    if (generation < atomic_load(&e->generation) || term < atomic_load(&e->term))
+        return engine_problem(e, -ISF_ESTALE, "generation %llu or term %llu is older than one that was seen", (unsigned long long)generation,
+                              (unsigned long long)term);
+    engine_gates(e, GATE_SHUT);
+    int r = stop_protection(e);
+    if (r == 0)
+        r = standby_open(e, generation, term, keep);
+    if (r)
+        return r == -ISF_ESTATE ? engine_problem(e, r, "there is no whole copy to keep") : r;
+    atomic_store(&e->generation, generation);
+    atomic_store(&e->term, term);
+    engine_mode(e, ISF_STANDBY);
+    return 0;
+}
+
+int32_t isf_promote(isf_engine *e, uint64_t term)
+{
+    struct standby *s = &e->standby;
+    if (term < atomic_load(&e->term))
+        return engine_problem(e, -ISF_ESTALE, "term %llu is older than one that was seen", (unsigned long long)term);
+    pthread_mutex_lock(&s->lock); /* an epoch that is being applied is finished first */
+    int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole);
+    if (ok) {
+        atomic_store(&e->term, term);
+        s->active = 0;
+        standby_discard(s);
+        for (int i = 0; i < e->disks; i++)
+            disk_discard(e->disk[i]);
+        e->status->committed = s->committed;
+        engine_mode(e, ISF_PROMOTING);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return ok ? 0 : engine_problem(e, -ISF_ESTATE, "the copy on this host is not whole: it cannot be started");
+}
+
+/* Writes the pages of the other RAM blocks that changed here into QEMU, in runs within a block. */
+static int write_blocks(struct isf_engine *e)
+{
+    struct standby *s = &e->standby;
+    for (uint32_t i = 1; i < e->blocks.count; i++) {
+        const struct block *b = &e->blocks.block[i];
+        uint64_t first = b->page - s->first_block_page, pages = b->bytes / ISF_PAGE;
+        for (uint64_t k = 0; k < pages;) {
+            uint64_t n = 0;
+            while (k + n < pages && s->touched[first + k + n])
+                n++;
+            int r = n ? blocks_write(&e->blocks, b->page + k, n, s->blocks + (first + k) * ISF_PAGE) : 0;
+            if (r)
+                return engine_problem(e, r, "the RAM block %s could not be written into QEMU: %s", b->name, strerror(-r));
+            k += n ? n : 1;
+        }
+    }
+    return 0;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t length)
+{
+    size_t half = length / 2;
+    for (size_t done = 0; done < length;) {
+        size_t n = done < half ? half - done : length - done;
+        ssize_t k = send(fd, data + done, n, MSG_NOSIGNAL);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return k < 0 ? -errno : -EPIPE;
+        done += (size_t)k;
+        if (done == half)
+            failpoint(FAIL_RESTORE_HALF);
+    }
+    return 0;
+}
+
+int32_t isf_restore(isf_engine *e, const char *path)
+{
+    struct standby *s = &e->standby;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (atomic_load(&e->mode) != ISF_PROMOTING)
+        return engine_problem(e, -ISF_ESTATE, "only a copy that is being promoted can be restored");
+    if (strlen(path) >= sizeof address.sun_path)
+        return engine_problem(e, -ENAMETOOLONG, "the socket's path %.40s... is too long", path);
+    strcpy(address.sun_path, path);
+    int r = write_blocks(e);
+    if (r)
+        return r;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval bound = { .tv_sec = 5 };
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound) || connect(fd, (void *)&address, sizeof address))
+        r = -errno;
+    if (r == 0)
+        r = write_all(fd, s->blocks + (e->blocks.pages - e->blocks.ram_pages) * ISF_PAGE, s->device_bytes);
+    if (fd >= 0)
+        close(fd);
+    return r ? engine_problem(e, r, "the standby QEMU did not take the device state on %s: %s", path, strerror(-r)) : 0;
+}
+
+int32_t isf_restore_blocks(isf_engine *e)
+{
+    if (atomic_load(&e->mode) != ISF_PROMOTING)
+        return engine_problem(e, -ISF_ESTATE, "only a copy that is being promoted can be restored");
+    return write_blocks(e);
+}
+
+int32_t isf_announce(isf_engine *e, uint32_t times)
+{
+    for (int i = 0; i < e->nics; i++)
+        gate_announce(e->gate[i], times > 20 ? 20 : times);
+    return 0;
+}
+
+int32_t isf_no_output_commit(isf_engine *e)
+{
+    e->no_output_commit = 1;
+    if (atomic_load(&e->mode) != ISF_IDLE && atomic_load(&e->mode) != ISF_STANDBY)
+        engine_gates(e, GATE_OPEN);
+    return 0;
+}
+
+int32_t isf_failpoint(isf_engine *e, const char *name, int32_t action)
+{
+    int r = failpoint_set(name, action);
+    return r ? engine_problem(e, r, "there is no failpoint %s", name) : 0;
+}

@@ -1,0 +1,152 @@
+/* Every 10 ms: the status page, the peer's word, the choice of the line, a stall. */
+#include "engine.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TICK_US 10000u
+#define BACK_TO_A_US 1000000u /* link A must have been up this long before data moves back to it */
+#define PERCENTILES_EVERY 20  /* ticks */
+
+static void read_links(struct isf_engine *e, struct isf_status *s)
+{
+    for (int i = 0; i < 2; i++) {
+        struct link_stats l = { 0 };
+        if (e->link[i])
+            link_read_stats(e->link[i], &l);
+        s->link_up[i] = (uint64_t)atomic_load(&e->link_up[i]);
+        s->link_bytes_in[i] = l.bytes_in;
+        s->link_bytes_out[i] = l.bytes_out;
+        s->link_rtt_us[i] = l.rtt_us;
+        if (i == atomic_load(&e->active) && l.rate_bytes_s && e->encoder)
+            encoder_link_rate(e->encoder, l.rate_bytes_s);
+    }
+    s->link_active = (uint64_t)(int64_t)atomic_load(&e->active);
+}
+
+static void read_gates(struct isf_engine *e, struct isf_status *s)
+{
+    struct gate_stats all = { 0 };
+    for (int i = 0; i < e->nics; i++) {
+        struct gate_stats g;
+        gate_read_stats(e->gate[i], &g);
+        all.out_frames += g.out_frames;
+        all.out_bytes += g.out_bytes;
+        all.in_frames += g.in_frames;
+        all.in_bytes += g.in_bytes;
+        all.held_frames += g.held_frames;
+        all.held_bytes += g.held_bytes;
+        all.in_dropped += g.in_dropped + g.out_dropped;
+    }
+    s->out_frames = all.out_frames;
+    s->out_bytes = all.out_bytes;
+    s->in_frames = all.in_frames;
+    s->in_bytes = all.in_bytes;
+    s->held_frames = all.held_frames;
+    s->held_bytes = all.held_bytes;
+    s->dropped_frames = all.in_dropped;
+}
+
+static void read_peer(struct isf_engine *e, struct isf_status *s)
+{
+    struct heartbeat_word w;
+    struct heartbeat_stats h;
+    uint64_t age;
+    if (!e->heartbeat)
+        return;
+    heartbeat_read_stats(e->heartbeat, &h);
+    for (int i = 0; i < HEARTBEAT_PATHS; i++) {
+        s->path_alive[i] = (uint64_t)h.alive[i];
+        s->path_rtt_us[i] = h.rtt_us[i];
+    }
+    s->refused = atomic_load(&e->refused) + h.refused;
+    if (heartbeat_heard(e->heartbeat, &w, &age))
+        return;
+    s->peer_age_us = age;
+    s->peer_epoch = w.epoch;
+    uint64_t until = heartbeat_acknowledged_us(e->heartbeat) + e->silence_us, now = isf_now_us();
+    s->lease_left_us = until > now ? until - now : 0;
+    struct heartbeat_word *old = &e->heard;
+    int changed = w.term != old->term || w.role != old->role || w.flags != old->flags || w.generation != old->generation;
+    *old = w;
+    if (!changed)
+        return;
+    s->peer_term = w.term;
+    s->peer_role = w.role;
+    s->peer_flags = w.flags;
+    s->peer_generation = w.generation;
+    events_send(&e->events, "word", "\"generation\":%llu,\"term\":%llu,\"epoch\":%llu,\"role\":%u,\"flags\":%u",
+                (unsigned long long)w.generation, (unsigned long long)w.term, (unsigned long long)w.epoch, w.role, w.flags);
+}
+
+static void read_engine(struct isf_engine *e, struct isf_status *s)
+{
+    int mode = atomic_load(&e->mode);
+    s->mode = (uint64_t)mode;
+    s->generation = atomic_load(&e->generation);
+    s->term = atomic_load(&e->term);
+    pthread_mutex_lock(&e->lock);
+    s->inflight = e->inflight;
+    s->inflight_bytes = e->inflight_bytes;
+    if (mode != ISF_STANDBY && mode != ISF_PROMOTING)
+        s->epoch = e->open_epoch;
+    uint64_t waited = e->first ? isf_now_us() - e->first->trigger_us : 0, epoch = e->first ? e->first->number : 0;
+    int stalled = mode == ISF_PROTECTED && waited > e->rhythm.stall_us && !e->stalled;
+    if (stalled)
+        e->stalled = 1;
+    pthread_mutex_unlock(&e->lock);
+    if (mode != ISF_STANDBY && mode != ISF_PROMOTING) {
+        pthread_mutex_lock(&e->release_lock);
+        s->committed = e->committed;
+        pthread_mutex_unlock(&e->release_lock);
+    }
+    if (stalled)
+        events_send(&e->events, "stalled", "\"epoch\":%llu,\"waited_us\":%llu", (unsigned long long)epoch, (unsigned long long)waited);
+    uint64_t durable = e->disks ? UINT64_MAX : 0;
+    for (int i = 0; i < e->disks; i++) {
+        uint64_t d = disk_durable(e->disk[i]);
+        durable = d < durable ? d : durable;
+    }
+    s->durable = durable;
+}
+
+static void percentiles(struct isf_engine *e, struct isf_status *s)
+{
+    s->pause_us_p50 = samples_quantile(&e->pauses, 500);
+    s->pause_us_p99 = samples_quantile(&e->pauses, 990);
+    s->commit_us_p50 = samples_quantile(&e->commits, 500);
+    s->commit_us_p99 = samples_quantile(&e->commits, 990);
+}
+
+/* Data goes back to link A when that has been well for a while. */
+static void prefer_a(struct isf_engine *e)
+{
+    if (atomic_load(&e->active) != 1 || !atomic_load(&e->link_up[0]) || atomic_load(&e->mode) == ISF_SYNCING)
+        return;
+    pthread_mutex_lock(&e->lock);
+    int well = isf_now_us() - e->link_up_since_us[0] > BACK_TO_A_US;
+    if (well) {
+        atomic_store(&e->active, 0);
+        e->send_reset = e->work = 1;
+        pthread_cond_broadcast(&e->wake);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (well)
+        events_send(&e->events, "active", "\"link\":0");
+}
+
+void *ticker_run(void *engine)
+{
+    struct isf_engine *e = engine;
+    for (unsigned tick = 0; !atomic_load(&e->ending); tick++) {
+        read_engine(e, e->status);
+        read_links(e, e->status);
+        read_gates(e, e->status);
+        read_peer(e, e->status);
+        prefer_a(e);
+        if (tick % PERCENTILES_EVERY == 0)
+            percentiles(e, e->status);
+        usleep(TICK_US);
+    }
+    return NULL;
+}
