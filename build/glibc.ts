@@ -55,7 +55,8 @@ export function servedSymbols(listing: string): ServedSymbol[] {
   return served;
 }
 
-/** The version of each needed symbol that is the newest within the limit; throws with the names of those that have none. */
+/** The version of each needed symbol that is the newest within the limit; throws with the names of those that have none, and of
+ * those that glibc does not know at all. */
 export function oldVersions(
   needed: readonly string[],
   served: readonly ServedSymbol[],
@@ -67,10 +68,17 @@ export function oldVersions(
     if (!seen || compareVersions(symbol.version, seen.version) > 0) best.set(symbol.name, symbol);
   }
   const missing = needed.filter((name) => !best.has(name));
-  if (missing.length > 0) {
-    throw new BuildError(`glibc ${GLIBC_LIMIT} has no ${missing.join(", ")}`, {
+  const newer = missing.filter((name) => served.some((symbol) => symbol.name === name));
+  if (newer.length > 0) {
+    throw new BuildError(`glibc ${GLIBC_LIMIT} has no ${newer.join(", ")}`, {
       op: "bind to old glibc symbols",
       hint: "Avoid these functions, or write them in build/glibc_compat.c with what glibc 2.27 has.",
+    });
+  }
+  if (missing.length > 0) {
+    throw new BuildError(`nothing defines ${missing.join(", ")}`, {
+      op: "link",
+      hint: "Write these functions, or link the static library that has them.",
     });
   }
   return needed.map((name) => best.get(name)!);

@@ -1,6 +1,7 @@
 /** Builds what is not TypeScript, into .cache/native and .cache/guest: the engine's library, the preload shim, the init of the demo's
  * guest. Only what is older than its sources is built again. `deno run -A build/native.ts` */
 
+import { errorText } from "../lib/errors.ts";
 import { checkLibrary } from "./check_native.ts";
 import { stubLibraries } from "./glibc.ts";
 import { BuildError, CACHE, exists, filesIn, modified, outdated, ROOT, run } from "./run.ts";
@@ -149,7 +150,7 @@ if (import.meta.main) {
     await buildNative((line) => console.error(line));
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
-    console.error(`error: ${error.message}\n${error.hint}`);
-    Deno.exit(1);
+    console.error(`error: ${errorText(error)}`);
+    Deno.exit(error.exitCode);
   }
 }

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Sets up and passes every test: the engine's parts in C under sanitizers, style and types, the build, and the tests in
+# TypeScript with the engine, the network and QEMU. The last line is "N passed, N failed".
+set -u
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+. "$ROOT/build/env.sh"
+sh "$ROOT/build/setup.sh" || exit 1
+cd "$ROOT" || exit 1
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0
+failed=0
+
+# count EXPRESSION: the sum of the numbers that the sed expression finds in the log.
+count() {
+    sed -n "$1" "$log" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# step NAME COMMAND...: shows what the command says and keeps it in the log; a step that fails without counting counts as one failure.
+step() {
+    name=$1
+    shift
+    say "test: $name"
+    status=$log.status
+    { "$@" 2>&1; echo $? >"$status"; } | tee "$log"
+    code=$(cat "$status")
+    rm -f "$status"
+    # A C test program says "12 passed, 0 failed"; Deno says "ok | 12 passed (3 steps) | 0 failed (2s)".
+    step_passed=$(count 's/^\(ok | \|FAILED | \)\{0,1\}\([0-9][0-9]*\) passed.*/\2/p')
+    step_failed=$(count 's/^.*[0-9] passed\( ([0-9]* steps\{0,1\})\)\{0,1\}\(,\| |\) \([0-9][0-9]*\) failed.*/\3/p')
+    if [ "$code" = 0 ] && [ "$step_passed" = 0 ]; then
+        step_passed=1
+    fi
+    if [ "$code" != 0 ] && [ "$step_failed" = 0 ]; then
+        step_failed=1
+    fi
+    [ "$code" = 0 ] || say "test: $name failed with code $code"
+    passed=$((passed + step_passed))
+    failed=$((failed + step_failed))
+}
+
+step "formatting, lint, types, tidiness" deno task --quiet check
+step "the engine in C" make -s -C ffi test
+step "the one binary" deno task --quiet build
+step "TypeScript" deno task --quiet test
+
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]

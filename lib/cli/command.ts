@@ -1,0 +1,82 @@
+/** What a command of the program is, and how one is chosen and run. */
+
+import { errorText } from "../errors.ts";
+
+/** Where a command writes. Passed in, so that a test can read it. */
+export interface CommandIo {
+  /** One line for whoever asked, on standard output. */
+  out(line: string): void;
+  /** One line about what is going on or wrong, on standard error. */
+  err(line: string): void;
+}
+
+/** What a command's module exports. */
+export interface CommandModule {
+  /** Runs the command; the result is the process's exit code: 0 done, 1 it did not work, 2 it was asked for wrongly. */
+  run(args: string[], io: CommandIo): Promise<number>;
+}
+
+/** A row of the command table in main.ts. */
+export interface Command {
+  name: string;
+  /** One line for the usage. */
+  summary: string;
+  /** Loads the command's code, only when it is asked for. */
+  load(): Promise<CommandModule>;
+}
+
+/** Standard output and standard error of this process. */
+export const processIo: CommandIo = {
+  out: (line) => console.log(line),
+  err: (line) => console.error(line),
+};
+
+/** The usage, with every command. */
+export function usage(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map((command) => command.name.length));
+  return [
+    "Fault tolerance for whole virtual machines.",
+    "",
+    "usage: iservft-edge COMMAND [ARGUMENTS]",
+    "",
+    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    "",
+    "iservft-edge COMMAND --help says more about a command.",
+  ].join("\n");
+}
+
+/** The exit code that an error asks for: 1, or what the error itself says (lib/errors.ts). */
+function exitCodeOf(error: unknown): number {
+  const code = (error as { exitCode?: unknown } | null)?.exitCode;
+  return typeof code === "number" ? code : 1;
+}
+
+/** Runs the command that `args` name, and returns the process's exit code. */
+export async function runCommand(
+  commands: readonly Command[],
+  invocation: { args: string[]; io: CommandIo },
+): Promise<number> {
+  const { args: [first, ...rest], io } = invocation;
+  if (first === "help" || first === "--help" || first === "-h") {
+    io.out(usage(commands));
+    return 0;
+  }
+  const name = first === "--version" || first === "-V" ? "version" : first;
+  const command = commands.find((candidate) => candidate.name === name);
+  if (command === undefined) {
+    io.err(
+      first === undefined
+        ? "error: no command was given"
+        : `error: there is no command ${JSON.stringify(first)}`,
+    );
+    io.err(usage(commands));
+    return 2;
+  }
+  try {
+    const module = await command.load();
+    return await module.run(rest, io);
+  } catch (error) {
+    io.err(`error: ${errorText(error)}`);
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,33 @@
+/** `iservft-edge version`: which build this is. */
+
+import config from "../../deno.json" with { type: "json" };
+import { EngineLibrary } from "../../ffi/engine.ts";
+import { assets } from "./assets.ts";
+import type { CommandIo } from "./command.ts";
+
+/** The program's version, e.g. "0.1.0". */
+export const VERSION: string = config.version;
+
+/** ABI of the engine's library, or why it cannot be told. */
+function engine(path: string): string {
+  try {
+    using library = EngineLibrary.open(path);
+    return `ABI ${library.calls.isf_abi()}`;
+  } catch (error) {
+    return `not loadable: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Prints the version, the way in which the program was built, and the engine's ABI. */
+export function run(args: string[], io: CommandIo): Promise<number> {
+  if (args.length > 0) {
+    const help = args.length === 1 && args[0] === "--help";
+    (help ? io.out : io.err)(
+      "usage: iservft-edge version\n\nSays the version, how it was built, and the engine's ABI.",
+    );
+    return Promise.resolve(help ? 0 : 2);
+  }
+  const { mode, library } = assets();
+  io.out(`iservft-edge ${VERSION} (${mode}; engine: ${engine(library)}; deno ${Deno.version.deno})`);
+  return Promise.resolve(0);
+}
