@@ -1,7 +1,7 @@
 /** The demo guest's files: an initramfs with our own init and the kernel's modules, and an empty ext4 disk. */
 
 import { Buffer } from "node:buffer";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { EdgeError } from "../errors.ts";
 import { runCommand } from "./command.ts";
 
@@ -63,8 +63,8 @@ function padding(length: number): Uint8Array {
 export interface InitramfsInput {
   /** The static program that becomes /init. */
   init: string;
-  /** Directory with the kernel modules and `modules.order`, their names in the order of loading. */
-  modules: string;
+  /** The kernel's modules, uncompressed, in the order of loading. */
+  modules: readonly string[];
   output: string;
 }
 
@@ -76,12 +76,10 @@ export async function writeInitramfs(input: InitramfsInput): Promise<void> {
     { name: "modules", mode: DIRECTORY },
     { name: "init", mode: PROGRAM, data: await readInput(input.init) },
   ];
-  const order = new TextDecoder().decode(await readInput(join(input.modules, "modules.order")));
-  const names = order.split("\n").map((line) => line.trim()).filter((line) => line !== "" && line[0] !== "#");
-  for (const name of names) {
-    const data = await readInput(join(input.modules, basename(name)));
-    entries.push({ name: `modules/${basename(name)}`, mode: FILE, data });
+  for (const path of input.modules) {
+    entries.push({ name: `modules/${basename(path)}`, mode: FILE, data: await readInput(path) });
   }
+  const order = input.modules.map((path) => `${basename(path)}\n`).join("");
   entries.push({ name: "modules/modules.order", mode: FILE, data: new TextEncoder().encode(order) });
   await Deno.writeFile(input.output, cpioArchive(entries));
 }
