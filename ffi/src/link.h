@@ -21,25 +21,35 @@ struct link_config {
     uint16_t port;
     int listen;                /* this side listens on local:port, and accepts only from peer */
     uint8_t secret[WIRE_KEY];
-    uint64_t timeout_us;       /* bound for connect, handshake, and one frame's send */
+    uint64_t timeout_us;       /* bound for connect, handshake, one frame's send, and data that nobody acknowledges; 0 = 1 s */
+    int unchecked;             /* 0. Tests only: frames are not authenticated and not counted (the negative control) */
     void *context;
-    /* A frame, checked and decrypted; payload is valid during the call. Return < 0 to drop the connection. */
+    /* A frame, checked and decrypted; payload is valid during the call. Return < 0 to drop the connection: no frame follows.
+     * May call link_send (for little: an acknowledgement; while it waits, nothing is received) and link_drop. Never HELLO, PING, PONG. */
     int (*on_frame)(void *context, int index, const struct frame *f, uint8_t *payload);
-    /* up = 1 after the handshake; up = 0 with the reason (errno-like, negative) when it is lost. */
+    /* up = 1 after the handshake; up = 0 with the reason (errno-like, negative) when it is lost. Also up = 0 while it is down, when an
+     * attempt fails for another reason than the one last reported (-EKEYREJECTED: the other side has another secret, -ISF_EVERSION,
+     * -EPROTO: another line answers there, -ECONNREFUSED, -EADDRNOTAVAIL, ...; docs/wire.md). A stranger beside a live connection is
+     * only counted. link_send succeeds again only after up = 0 has returned: no sender slips from one connection to the next unawares. */
     void (*on_state)(void *context, int index, int up, int reason);
 };
 
-/* Starts the thread. `config` and its strings are copied. 0 or -errno. */
+/* Starts the thread. `config` and its strings are copied. *out is set before the first callback, NULL after an error.
+ * 0, -EINVAL (address, index), or -errno. */
 int link_open(struct link **out, const struct link_config *config);
-/* Ends the thread and closes. No callback runs after it returns. Not to be called from a callback. */
+/* Ends the thread and closes. No callback runs after it returns; on_state(0) is not called for it. Not to be called from a
+ * callback; senders that wait are woken, but must not call again. */
 void link_close(struct link *l);
 
 /* Sends one frame: f's sequence and length are set here, payload parts are gathered and encrypted in a private
- * buffer. Blocks up to the timeout, then the link is dropped. 0, -ISF_ELINK (not up), or -errno. */
+ * buffer. Blocks up to the timeout, then the link is dropped. 0, -ISF_ELINK (not up), -EINVAL (not a type for callers, or
+ * more than WIRE_PAYLOAD_MAX), -ETIMEDOUT, or -errno. 0 means: handed to the kernel, not: arrived. */
 int link_send(struct link *l, const struct frame *f, const struct iovec *parts, int count);
 /* Closes the connection (as when the heartbeat says that the line is dead); the thread tries anew. Any thread. */
 void link_drop(struct link *l, int reason);
 
+/* refused: whatever came and was not taken: frames, half frames, handshakes, strangers. rtt_us: smoothed, from pings, 0 before the
+ * first. rate_bytes_s: what the line takes, as the kernel sees it when much is sent, smoothed; 0 before the first MiB. */
 struct link_stats { int up; uint64_t bytes_in, bytes_out, frames_in, frames_out, rtt_us, rate_bytes_s, refused; };
 void link_read_stats(struct link *l, struct link_stats *s);
 
