@@ -19,6 +19,9 @@
 
 static char directory[] = "/tmp/isf-shim-test-XXXXXX", library[64], bios[64];
 
+/* What the monitor last said. It echoes each character of a command with the whole line so far. */
+static char text[65536];
+
 struct machine { pid_t pid, runner; int to, from; };
 struct ramblock { char name[80]; uint64_t offset, total; };
 
@@ -69,34 +72,34 @@ static struct machine machine_start(int runner, const char *const *more)
     return m;
 }
 
-/* Sends a command and collects text until `until` was seen after it. Returns its length, 0 if it never came. */
-static size_t ask(struct machine *m, const char *command, const char *until, char *text, size_t size)
+/* Sends commands, and collects text until the status that they are followed by. 0 if that never came. */
+static int ask(struct machine *m, const char *commands)
 {
     size_t length = 0;
     uint64_t end = isf_now_us() + ANSWER_US;
-    dprintf(m->to, "%s\n", command);
-    while (isf_now_us() < end && length + 1 < size) {
+    dprintf(m->to, "%s\ninfo status\n", commands);
+    while (isf_now_us() < end && length + 1 < sizeof text) {
         struct pollfd p = { .fd = m->from, .events = POLLIN };
-        ssize_t n = poll(&p, 1, 100) == 1 ? read(m->from, text + length, size - 1 - length) : 0;
+        ssize_t n = poll(&p, 1, 100) == 1 ? read(m->from, text + length, sizeof text - 1 - length) : 0;
         if (n < 0 || (n == 0 && p.revents))
             break;
         length += (size_t)n;
         text[length] = 0;
-        if (strstr(text, until))
-            return length;
+        if (strstr(text, "VM status"))
+            return 1;
     }
     return 0;
 }
 
 static int machine_alive(const struct machine *m)
 {
-    char path[40], text[256] = "";
+    char path[40], stat[256] = "";
     snprintf(path, sizeof path, "/proc/%d/stat", (int)m->pid);
     int fd = open(path, O_RDONLY);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    ssize_t n = fd < 0 ? 0 : read(fd, stat, sizeof stat - 1);
     if (fd >= 0)
         close(fd);
-    char *state = n > 0 ? strrchr(text, ')') : NULL;
+    char *state = n > 0 ? strrchr(stat, ')') : NULL;
     return state && state[1] && state[2] != 'Z' && state[2] != 'X';
 }
 
@@ -146,9 +149,8 @@ static int by_offset(const void *a, const void *b)
 
 static int blocks_list(struct machine *m, struct ramblock *blocks)
 {
-    static char text[65536];
     int count = 0;
-    if (!ask(m, "info ramblock\ninfo status", "VM status", text, sizeof text))
+    if (!ask(m, "info ramblock"))
         return 0;
     for (char *line = strtok(text, "\r\n"); line && count < BLOCKS; line = strtok(NULL, "\r\n")) {
         unsigned long long size, offset, used, total;
@@ -214,10 +216,10 @@ static void blocks_match(struct machine *m)
 {
     struct ramblock blocks[BLOCKS];
     struct isf_shim_table t;
-    char text[4096], command[128];
+    char command[128];
     int count = blocks_list(m, blocks), same = 0, fit = 1, known = 0;
-    snprintf(command, sizeof command, "stop\npmemsave 0xfffc0000 262144 \"%s\"\ninfo status", bios); /* SeaBIOS writes there */
-    ask(m, command, "VM status", text, sizeof text);
+    snprintf(command, sizeof command, "stop\npmemsave 0xfffc0000 262144 \"%s\"", bios); /* SeaBIOS writes there */
+    ask(m, command);
     CHECK(count > 6 && table_read(m->pid, &t) && t.uffd_errno == 0, "the shim leaves its table at the fixed descriptor");
     CHECK((int)t.count == count - 1, "the table has each RAM block but main memory, and nothing else");
     for (int i = 1; i < count; i++) {
@@ -228,7 +230,7 @@ static void blocks_match(struct machine *m)
         fit = 0;
     }
     CHECK(same == count - 1, "in the order of their offsets, each entry is as long as its block");
-    ask(m, "cont\ninfo status", "VM status", text, sizeof text);
+    ask(m, "cont");
     CHECK(fit && known >= 6, "each entry holds what its block's name says, blocks of one size too");
 }
 
@@ -263,8 +265,7 @@ static void tracks(struct machine *m)
     CHECK(r == 0, "a tracker opens on the userfaultfd, main memory and video memory");
     uint64_t pages = 0;
     for (int i = 0; tracker && i < 1000 && !pages && tracker_begin(tracker) == 0; i++) {
-        char text[4096];
-        ask(m, "system_reset\ninfo status", "VM status", text, sizeof text);
+        ask(m, "system_reset");
         usleep(20000);
         tracker_peek(tracker, &pages);
     }
@@ -324,9 +325,9 @@ static void privileges(void)
 /* A process that may not have a userfaultfd says why in the table. */
 static void refused_userfaultfd(void)
 {
-    char text[8] = "0";
+    char allowed = '0';
     int setting = open("/proc/sys/vm/unprivileged_userfaultfd", O_RDONLY);
-    if (setting >= 0 && read(setting, text, 1) == 1)
+    if (setting >= 0 && read(setting, &allowed, 1) == 1)
         close(setting);
     pid_t pid = fork();
     if (pid == 0) {
@@ -342,7 +343,7 @@ static void refused_userfaultfd(void)
     while (isf_now_us() < end && !table_read(pid, &t))
         usleep(5000);
     usleep(100000);
-    CHECK(table_read(pid, &t) && (text[0] == '1' ? t.uffd_errno == 0 : t.uffd_errno == EPERM),
+    CHECK(table_read(pid, &t) && (allowed == '1' ? t.uffd_errno == 0 : t.uffd_errno == EPERM),
           "where a userfaultfd is not permitted the table says so");
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
