@@ -66,22 +66,27 @@ async function staticLibraries(): Promise<string[]> {
   return libraries;
 }
 
-/** Links objects into a shared library that needs only old symbols of glibc and exports `exported`. */
-async function link(
-  output: string,
-  parts: { objects: string[]; libraries: string[]; exported: string },
-): Promise<void> {
+/** What goes into a shared library. */
+export interface LibraryParts {
+  objects: string[];
+  /** Static libraries. */
+  libraries: string[];
+  /** How the exported names begin; "" for none. */
+  exported: string;
+}
+
+/** Links a shared library that needs only old symbols of glibc and exports only its own, and proves it. */
+export async function linkLibrary(output: string, parts: LibraryParts): Promise<void> {
   const name = output.slice(output.lastIndexOf("/") + 1);
-  const work = `${CACHE}/native/${name}.link`;
+  const work = `${output}.link`;
   await Deno.mkdir(work, { recursive: true });
   const nonshared = (await run(["gcc", "-print-file-name=libc_nonshared.a"])).trim();
+  const compat = await compile([COMPAT], { headers: [], to: work });
   const script = `${work}/exports.map`;
-  await Deno.writeTextFile(
-    script,
-    `{ ${parts.exported === "" ? "" : `global: ${parts.exported};`} local: *; };\n`,
-  );
+  const global = parts.exported === "" ? "" : `global: ${parts.exported}*;`;
+  await Deno.writeTextFile(script, `{ ${global} local: *; };\n`);
   const common = [
-    ...["gcc", ...LINK, `-Wl,-soname,${name}`, `-Wl,--version-script,${script}`, ...parts.objects],
+    ...["gcc", ...LINK, `-Wl,-soname,${name}`, `-Wl,--version-script,${script}`, ...parts.objects, ...compat],
     ...["-Wl,--start-group", ...parts.libraries, nonshared, "-lgcc", "-Wl,--end-group"],
   ];
   // Once to learn what it needs, then for good.
@@ -89,7 +94,7 @@ async function link(
   const stubs = await stubLibraries(`${work}/unbound.so`, `${work}/stubs`);
   const made = `${work}/${name}`;
   await run([...common, "-Wl,-z,defs", ...stubs, "-o", made]);
-  await checkLibrary(made, { exported: parts.exported.replace("*", "") });
+  await checkLibrary(made, { exported: parts.exported });
   await Deno.rename(made, output);
 }
 
@@ -98,8 +103,8 @@ async function buildLibrary(): Promise<boolean> {
   const headers = [`${ROOT}/ffi/iservft.h`, ...filesIn(`${ROOT}/ffi/src`, ".h")];
   const libraries = await staticLibraries();
   if (!outdated(NATIVE.library, [...sources, ...headers, ...libraries, COMPAT, ...scripts()])) return false;
-  const objects = await compile([...sources, COMPAT], { headers, to: `${CACHE}/native/objects` });
-  await link(NATIVE.library, { objects, libraries, exported: "isf_*" });
+  const objects = await compile(sources, { headers, to: `${CACHE}/native/objects` });
+  await linkLibrary(NATIVE.library, { objects, libraries, exported: "isf_" });
   return true;
 }
 
@@ -107,8 +112,8 @@ async function buildShim(): Promise<boolean> {
   const source = `${ROOT}/ffi/shim.c`;
   const headers = filesIn(`${ROOT}/ffi/src`, ".h");
   if (!outdated(NATIVE.shim, [source, ...headers, COMPAT, ...scripts()])) return false;
-  const objects = await compile([source, COMPAT], { headers, to: `${CACHE}/native/objects` });
-  await link(NATIVE.shim, { objects, libraries: [], exported: "" });
+  const objects = await compile([source], { headers, to: `${CACHE}/native/objects` });
+  await linkLibrary(NATIVE.shim, { objects, libraries: [], exported: "" });
   return true;
 }
 

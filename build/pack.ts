@@ -15,6 +15,8 @@ export interface PackedFile {
 }
 
 const COMPRESSION = ["-q", "-T2", "-19", "--long=27", "--check"];
+/** Compressed files from this size on are kept in .cache/pack. */
+const KEEP_BYTES = 16 << 20;
 const FOOTER_BYTES = 64;
 const MAGIC = "ISFPACK1";
 
@@ -22,15 +24,23 @@ function hex(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** One zstd frame of the file; kept by content, since Deno itself takes half a minute. */
+/** One zstd frame of the file. Large ones are kept by content: Deno itself takes half a minute. */
 async function compressed(path: string): Promise<Uint8Array> {
-  const kept = `${CACHE}/pack/${hex(await Deno.readFile(path))}.zst`;
-  if (!exists(kept)) {
-    await Deno.mkdir(dirname(kept), { recursive: true });
-    await run(["zstd", ...COMPRESSION, "-f", path, "-o", `${kept}.new`]);
-    await Deno.rename(`${kept}.new`, kept);
+  const content = await Deno.readFile(path);
+  const kept = `${CACHE}/pack/${hex(content)}.zst`;
+  if (exists(kept)) return await Deno.readFile(kept);
+  await Deno.mkdir(dirname(kept), { recursive: true });
+  const made = await Deno.makeTempFile({ dir: dirname(kept), prefix: "new-" });
+  try {
+    await run(["zstd", ...COMPRESSION, "-f", path, "-o", made]);
+    const frame = await Deno.readFile(made);
+    if (content.length >= KEEP_BYTES) await Deno.rename(made, kept);
+    else await Deno.remove(made);
+    return frame;
+  } catch (error) {
+    await Deno.remove(made);
+    throw error;
   }
-  return await Deno.readFile(kept);
 }
 
 /** Builds the launcher if it is outdated; returns its path. */
