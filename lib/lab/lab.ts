@@ -34,7 +34,7 @@ import {
   stateDirectory,
 } from "./places.ts";
 import { type LabStatus, readStatus, type Shape } from "./status.ts";
-import { cgroupRoot, type Containment, ProcessGroup } from "./processes.ts";
+import { cgroupRoot, type Containment, ProcessGroup, signalProcess } from "./processes.ts";
 
 /** How a lab is built. */
 export interface LabOptions extends Partial<NetworkOptions> {
@@ -56,6 +56,8 @@ export type ExecOptions = Omit<Deno.CommandOptions, "args">;
 
 interface Config {
   cgroup: string | null;
+  /** The rate that the lab was built with. */
+  rate_mbit: number;
   links: Record<Link, Shape>;
 }
 
@@ -96,6 +98,7 @@ export class Lab implements AsyncDisposable {
     const shape = () => ({ rate_mbit, loss_percent: 0 });
     const config: Config = {
       cgroup: root === undefined ? null : `${root}/isf${id}`,
+      rate_mbit,
       links: { a: shape(), b: shape() },
     };
     const lab = new Lab(id, config);
@@ -255,7 +258,7 @@ export class Lab implements AsyncDisposable {
         hint: `It runs ${names}.`,
       });
     }
-    for (const { pid } of found) Deno.kill(pid, "SIGKILL");
+    for (const { pid } of found) signalProcess(pid, "SIGKILL");
     return found.map(({ pid }) => pid);
   }
 
@@ -268,7 +271,10 @@ export class Lab implements AsyncDisposable {
     await mend(this.id, allDrops());
     for (const link of LINKS) {
       await this.plugLink(link);
-      if (readConfig(this.id).links[link].loss_percent > 0) await this.shapeLink(link, { loss_percent: 0 });
+      const { rate_mbit, links } = readConfig(this.id);
+      const { loss_percent, rate_mbit: rate_now } = links[link];
+      if (loss_percent > 0) await this.shapeLink(link, { loss_percent: 0 });
+      if (rate_now !== rate_mbit) await this.shapeLink(link, { rate_mbit });
     }
   }
 

@@ -102,7 +102,7 @@ export class ProcessGroup {
       if (exists(this.#cgroup)) Deno.writeTextFileSync(`${this.#cgroup}/cgroup.freeze`, "0");
       return;
     }
-    for (const pid of this.pids()) signal(pid, "SIGCONT");
+    for (const pid of this.pids()) signalProcess(pid, "SIGCONT");
   }
 
   /** Whether all of them stand still because of `freeze`. */
@@ -120,7 +120,7 @@ export class ProcessGroup {
     if (this.#cgroup !== undefined && exists(killFile)) Deno.writeTextFileSync(killFile, "1");
     const gone = await until(() => {
       const pids = this.pids();
-      for (const pid of pids) signal(pid, "SIGKILL");
+      for (const pid of pids) signalProcess(pid, "SIGKILL");
       return pids.length === 0;
     }, WAIT_BOUND_MS);
     if (!gone) {
@@ -164,7 +164,7 @@ export class ProcessGroup {
 
   #signalRunning(name: Deno.Signal): number {
     const running = this.pids().filter((pid) => !"TtZX".includes(stateOf(pid)));
-    for (const pid of running) signal(pid, name);
+    for (const pid of running) signalProcess(pid, name);
     return running.length;
   }
 
@@ -189,7 +189,8 @@ export class ProcessGroup {
   }
 }
 
-function signal(pid: number, name: Deno.Signal): void {
+/** Sends a signal; a process that has ended is no error. */
+export function signalProcess(pid: number, name: Deno.Signal): void {
   try {
     Deno.kill(pid, name);
   } catch {
