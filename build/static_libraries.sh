@@ -27,16 +27,14 @@ fetch_sources() {
     rm -rf "$apt"
 }
 
-# compile NAME SOURCES...: all sources to .cache/lib/libNAME.a
+# compile_static NAME SOURCES...: all sources to .cache/lib/libNAME.a. Sources have different base names.
 compile_static() {
     name=$1
     shift
     objects=$(mktemp -d)
-    for source in "$@"; do
-        object=$objects/$(basename "$source").o
-        gcc -O3 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -DXXH_NAMESPACE=ISF_ZSTD_ \
-            -c "$source" -o "$object" || fail "$source does not compile"
-    done
+    printf '%s\n' "$@" | xargs -P "$(nproc)" -I SOURCE sh -c \
+        'gcc -O3 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -DXXH_NAMESPACE=ISF_ZSTD_ \
+            -c "$1" -o "$2/$(basename "$1").o"' compile SOURCE "$objects" || fail "$name does not compile"
     rm -f "$CACHE/lib/lib$name.a"
     ar rcs "$CACHE/lib/lib$name.a" "$objects"/*.o
     rm -rf "$objects"
