@@ -100,9 +100,12 @@ export async function linkLibrary(output: string, parts: LibraryParts): Promise<
 
 async function buildLibrary(): Promise<boolean> {
   const sources = filesIn(`${ROOT}/ffi/src`, ".c");
+  // The directory itself is newer when a source was removed.
   const headers = [`${ROOT}/ffi/iservft.h`, ...filesIn(`${ROOT}/ffi/src`, ".h")];
   const libraries = await staticLibraries();
-  if (!outdated(NATIVE.library, [...sources, ...headers, ...libraries, COMPAT, ...scripts()])) return false;
+  if (
+    !outdated(NATIVE.library, [`${ROOT}/ffi/src`, ...sources, ...headers, ...libraries, COMPAT, ...scripts()])
+  ) return false;
   const objects = await compile(sources, { headers, to: `${CACHE}/native/objects` });
   await linkLibrary(NATIVE.library, { objects, libraries, exported: "isf_" });
   return true;

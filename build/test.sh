@@ -41,7 +41,9 @@ step() {
 }
 
 step "formatting, lint, types, tidiness" deno task --quiet check
-step "the engine in C" make -s -C ffi test
+# Compiled side by side, run one after the other; one part's failure hides no other's.
+step "the engine in C, compiled" make -s -k -j "$(nproc)" -C ffi programs
+step "the engine in C, under sanitizers" make -s -k -C ffi test
 step "the one binary" deno task --quiet build
 step "TypeScript" deno task --quiet test
 
