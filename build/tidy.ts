@@ -25,7 +25,8 @@ const ORDER = ["cli", "node", "group", "replication", "vm", "ffi"] as const;
 
 /** Parts outside that row, with what they may import of it and of each other. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
-  lab: ["vm"],
+  // It speaks with runners by their control sockets, and reads their engines' status.
+  lab: ["group", "vm", "ffi"],
   observe: [],
   // A leaf: what a UI may see of the library.
   model: [],

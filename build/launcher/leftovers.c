@@ -1,19 +1,14 @@
 /* Keeps the directory of unpacked programs from growing for ever. */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "launcher.h"
-
-/* A start that waited in vain for the lock may still be unpacking: leave what is younger than this. */
-#define ABANDONED_S 600
 
 static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
 {
@@ -30,10 +25,15 @@ void remove_tree(const char *path)
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static int is_abandoned(const char *path)
+/* An unpacking that was killed: the lock on its directory went with it. */
+static void remove_abandoned(const char *path)
 {
-    struct stat stat;
-    return lstat(path, &stat) == 0 && S_ISDIR(stat.st_mode) && time(NULL) - stat.st_mtime > ABANDONED_S;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        remove_tree(path);
+    close(fd);
 }
 
 /* Another build's directory: nobody holds it if the exclusive lock can be had. */
@@ -60,8 +60,8 @@ void remove_leftovers(const char *base, const char *own_name)
         char path[PATH_BYTES];
         if (join(path, base, entry->d_name))
             continue;
-        if (strncmp(entry->d_name, ".new-", 5) == 0 && is_abandoned(path))
-            remove_tree(path);
+        if (strncmp(entry->d_name, ".new-", 5) == 0)
+            remove_abandoned(path);
         else if (strlen(entry->d_name) == NAME_BYTES - 1 && strcmp(entry->d_name, own_name) != 0)
             remove_unused(path);
     }

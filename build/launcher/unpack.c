@@ -158,10 +158,18 @@ static int unpack_new(const struct pack *pack, const char *base, const char *dir
         return -1;
     if (mkdtemp(made) == NULL)
         return failed(errno, "cannot make a directory in %s", base);
+    /* Whoever finds this directory without its lock knows that we were killed. */
+    int mark = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mark < 0 || flock(mark, LOCK_EX | LOCK_NB)) {
+        if (mark >= 0)
+            close(mark);
+        return failed(errno, "cannot lock %s", made);
+    }
     int result = unpack_all(pack, made);
     if (result == 0)
         result = place(made, directory);
     remove_tree(made);
+    close(mark);
     int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd);

@@ -167,15 +167,24 @@ Deno.test("another build's directory is removed when nobody uses it any more, an
   assert.equal(first.unpacked().length, 1);
 });
 
-Deno.test("what a killed unpacking left is removed once it is old", async () => {
+Deno.test("what a killed unpacking left is removed, and an unpacking under way is not touched", async () => {
   await using program = await Program.make();
   const base = `${program.cache}/iservft-edge`;
   await Deno.mkdir(`${base}/.new-dead01/app`, { recursive: true, mode: 0o700 });
-  await Deno.mkdir(`${base}/.new-fresh1`, { mode: 0o700 });
+  await Deno.mkdir(`${base}/.new-alive1`, { mode: 0o700 });
   await Deno.chmod(base, 0o700);
-  await Deno.utime(`${base}/.new-dead01`, 1, 1);
+  const unpacking = new Deno.Command("flock", {
+    args: [`${base}/.new-alive1`, "sh", "-c", "echo locked; cat"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const reader = unpacking.stdout.getReader();
+  await reader.read();
   assert.equal((await program.start()).code, 0);
   const left = program.unpacked();
+  await unpacking.stdin.close();
+  await unpacking.status;
+  await reader.cancel();
   assert.ok(!left.includes(".new-dead01"), left.join(" "));
-  assert.ok(left.includes(".new-fresh1"), left.join(" "));
+  assert.ok(left.includes(".new-alive1"), left.join(" "));
 });
