@@ -178,8 +178,8 @@ int gate_waiting(struct gate *g)
 void gate_mode(struct gate *g, enum gate_mode mode)
 {
     pthread_mutex_lock(&g->queue_lock);
-    atomic_store(&g->mode, mode);
-    if (mode == GATE_OPEN)
+    int before = atomic_exchange(&g->mode, mode);
+    if (mode == GATE_OPEN || before == GATE_OPEN)
         out_forget_epochs(&g->out);
     if (mode == GATE_SHUT)
         g->announce_left = 0;

@@ -45,8 +45,8 @@ enum gate_mode {
     GATE_HOLD, /* protected: released by gate_commit(), under the lease */
     GATE_OPEN, /* solo, under a grant: released at once, without lease */
 };
-/* To OPEN releases all that is held, and forgets how it was cut into epochs (a new generation counts from 1). To SHUT keeps it (a later
- * OPEN or commit releases it); when the call returns, no frame leaves any more. What was committed while SHUT leaves once on HOLD. */
+/* To OPEN releases all that is held. What then is not yet gone, because the TAP took no more, is of the open epoch when OPEN ends (a
+ * new generation counts from 1). To SHUT keeps what is held (a later OPEN or commit releases it); when the call returns, no frame leaves any more. What was committed while SHUT leaves once on HOLD. */
 void gate_mode(struct gate *g, enum gate_mode mode);
 /* Drops held output, what QEMU has written, and what has been read in part, e.g. before another QEMU connects. */
 void gate_reset(struct gate *g);

@@ -54,6 +54,26 @@ static void test_commit(void)
     bed_close(&b);
 }
 
+/* The gate's thread is kept busy: what QEMU wrote is still in its socket when the VM is paused. */
+static void test_barrier_drains(void)
+{
+    struct bed b;
+    int bytes = 4 << 20;
+    bed_open(&b, NULL);
+    setsockopt(b.qemu, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+    gate_mode(b.gate, GATE_HOLD);
+    atomic_store(&b.busy, 1);
+    emit(&b, 1, 1500);
+    AWAIT(atomic_load(&b.outputs) == 1);
+    for (uint32_t i = 2; i <= 600; i++)
+        emit(&b, i, 1500);
+    CHECK(stats(&b).held_frames == 1 && gate_barrier(b.gate, 1) == 600, "the barrier does not depend on the gate's thread, nor on how much there is");
+    atomic_store(&b.busy, 0);
+    gate_commit(b.gate, 1);
+    CHECK(in_order(&b, 1, 600, 1500) && quiet(&b), "and all of it leaves by that epoch's commit");
+    bed_close(&b);
+}
+
 static void test_partial(void)
 {
     struct bed b;
@@ -127,6 +147,25 @@ static void test_modes(void)
     CHECK(quiet(&b), "holding again holds");
     gate_commit(b.gate, 1);
     CHECK(in_order(&b, 5, 5, 64), "after an open gate epochs may count from 1 again");
+    bed_close(&b);
+}
+
+/* A new generation counts epochs from 1, while frames of the old one still wait for the TAP. */
+static void test_new_generation(void)
+{
+    struct bed b;
+    bed_open(&b, NULL);
+    gate_mode(b.gate, GATE_HOLD);
+    for (uint32_t i = 1; i <= 1000; i++)
+        emit(&b, i, 1500);
+    gate_barrier(b.gate, 500);
+    gate_mode(b.gate, GATE_OPEN);
+    gate_barrier(b.gate, 501);
+    gate_mode(b.gate, GATE_HOLD);
+    CHECK(stats(&b).held_frames > 0 && AWAIT(stats(&b).held_frames < 1000), "the TAP has not taken all that an open gate let out");
+    gate_barrier(b.gate, 1);
+    gate_commit(b.gate, 1);
+    CHECK(in_order(&b, 1, 1000, 1500), "marks of an old generation hold nothing back in a new one");
     bed_close(&b);
 }
 
@@ -387,9 +426,11 @@ int main(void)
         return 1;
     snprintf(path, sizeof path, "%s/net0", directory);
     test_commit();
+    test_barrier_drains();
     test_partial();
     test_notice();
     test_modes();
+    test_new_generation();
     test_shut_is_final();
     test_many_epochs();
     test_lease();

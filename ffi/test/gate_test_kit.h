@@ -24,9 +24,18 @@ struct bed {
     int qemu, lan;          /* our ends */
     _Atomic uint64_t lease; /* us */
     _Atomic int outputs, connections;
+    _Atomic int busy;       /* 1: on_output does not return, so the gate's thread reads nothing */
 };
 
-static void on_output(void *context) { atomic_fetch_add(&((struct bed *)context)->outputs, 1); }
+static void on_output(void *context)
+{
+    struct bed *b = context;
+    gate_waiting(b->gate); /* it may call the gate */
+    atomic_fetch_add(&b->outputs, 1);
+    while (atomic_load(&b->busy))
+        poll(NULL, 0, 1);
+}
+
 static uint64_t lease_until(void *context) { return atomic_load(&((struct bed *)context)->lease); }
 static void on_qemu(void *context, int connected) { atomic_fetch_add(&((struct bed *)context)->connections, connected ? 1 : 0x10000); }
 
@@ -169,16 +178,21 @@ static int as_qemu(struct bed *b, void *out, size_t length)
     return 1;
 }
 
-/* QEMU's next incoming frame: its number, -1, -2 as on_lan. */
+/* QEMU's next incoming frame that is one of ours (a real bridge also sends reports of its own): its number, -1, -2 as on_lan. */
 static inline int64_t at_qemu(struct bed *b, uint32_t length)
 {
     static uint8_t got[70000], want[70000];
-    uint8_t head[4], expected[4];
-    prefix(expected, length);
-    if (!as_qemu(b, head, 4) || memcmp(head, expected, 4) || !as_qemu(b, got, length))
-        return -1;
+    uint8_t head[4];
+    uint32_t n;
+    do {
+        if (!as_qemu(b, head, 4))
+            return -1;
+        n = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
+        if (n < 18 || n > sizeof got || !as_qemu(b, got, n))
+            return -1;
+    } while (got[12] != 0x88 || got[13] != 0xb5);
     make(want, get_le32(got + 14), length);
-    return memcmp(got, want, length) ? -2 : (int64_t)get_le32(got + 14);
+    return n == length && !memcmp(got, want, length) ? (int64_t)get_le32(got + 14) : -2;
 }
 
 static ssize_t inject(struct bed *b, uint32_t number, uint32_t length, int flags)
