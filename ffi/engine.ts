@@ -36,7 +36,9 @@ export class EngineError extends EdgeError {
 }
 
 function text(value: string): Uint8Array<ArrayBuffer> {
-  if (value.includes("\0")) throw new TypeError(`A string for the engine holds a NUL: ${JSON.stringify(value)}`);
+  if (value.includes("\0")) {
+    throw new TypeError(`A string for the engine holds a NUL: ${JSON.stringify(value)}`);
+  }
   return new TextEncoder().encode(`${value}\0`);
 }
 
@@ -130,6 +132,11 @@ export class Engine implements Disposable, AsyncDisposable {
     return this.#status;
   }
 
+  /** CLOCK_MONOTONIC in microseconds, as in events. */
+  clockUs(): number {
+    return Number(this.#calls.isf_clock_us());
+  }
+
   memoryNew(bytes: number): number {
     return this.#check("make the guest's memory", this.#calls.isf_memory_new(this.#live(), BigInt(bytes)));
   }
@@ -163,7 +170,13 @@ export class Engine implements Disposable, AsyncDisposable {
 
   heartbeatStart(beat: { intervalUs: number; silenceUs: number; reference: string; lan: string }): void {
     const [reference, lan] = [text(beat.reference), text(beat.lan)];
-    const code = this.#calls.isf_heartbeat_start(this.#live(), beat.intervalUs, beat.silenceUs, reference, lan);
+    const code = this.#calls.isf_heartbeat_start(
+      this.#live(),
+      beat.intervalUs,
+      beat.silenceUs,
+      reference,
+      lan,
+    );
     this.#check("start heartbeats", code);
   }
 
@@ -180,8 +193,11 @@ export class Engine implements Disposable, AsyncDisposable {
 
   qemuAttach(qemu: { pid: number; qmp: string; fifo: string; uid: number; tracker: number }): Promise<void> {
     const kept = [text(qemu.qmp), text(qemu.fifo)] as const;
-    return this.#slow("attach to QEMU", kept, (handle) =>
-      this.#calls.isf_qemu_attach(handle, qemu.pid, ...kept, qemu.uid, qemu.tracker)).then(() => {});
+    return this.#slow(
+      "attach to QEMU",
+      kept,
+      (handle) => this.#calls.isf_qemu_attach(handle, qemu.pid, ...kept, qemu.uid, qemu.tracker),
+    ).then(() => {});
   }
 
   qemuDetach(): Promise<void> {
@@ -191,7 +207,10 @@ export class Engine implements Disposable, AsyncDisposable {
   /** QEMU's RAM blocks; both hosts must have the same. */
   blocks(): { name: string; bytes: number }[] {
     const buffer = new Uint8Array(BLOCKS_BYTES);
-    const length = this.#check("list RAM blocks", this.#calls.isf_blocks(this.#live(), buffer, buffer.length));
+    const length = this.#check(
+      "list RAM blocks",
+      this.#calls.isf_blocks(this.#live(), buffer, buffer.length),
+    );
     return JSON.parse(new TextDecoder().decode(buffer.subarray(0, length)));
   }
 
@@ -208,7 +227,11 @@ export class Engine implements Disposable, AsyncDisposable {
   }
 
   sync(copy: { generation: number; term: number; changedOnly: boolean }): void {
-    const [generation, term, changed] = [BigInt(copy.generation), BigInt(copy.term), copy.changedOnly ? 1 : 0];
+    const [generation, term, changed] = [
+      BigInt(copy.generation),
+      BigInt(copy.term),
+      copy.changedOnly ? 1 : 0,
+    ];
     this.#check("sync the backup", this.#calls.isf_sync(this.#live(), generation, term, changed));
   }
 
@@ -317,7 +340,10 @@ export class Engine implements Disposable, AsyncDisposable {
   #error(code: number, context: { op: string; handle: Deno.PointerValue }): EngineError {
     const buffer = new Uint8Array(TEXT_BYTES);
     const decode = (length: number) =>
-      new TextDecoder().decode(buffer.subarray(0, Math.min(Math.max(length, 0), buffer.length))).replace(/\0.*$/s, "");
+      new TextDecoder().decode(buffer.subarray(0, Math.min(Math.max(length, 0), buffer.length))).replace(
+        /\0.*$/s,
+        "",
+      );
     const sentence = decode(this.#calls.isf_error_text(code, buffer, buffer.length)) || `Error ${code}`;
     buffer.fill(0);
     const hint = context.handle === null

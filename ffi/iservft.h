@@ -80,6 +80,9 @@ ISF_API int32_t isf_status_size(void);
 /* One active sentence for a negative result. Returns the length. */
 ISF_API int32_t isf_error_text(int32_t code, char *text, uint32_t size);
 
+/* CLOCK_MONOTONIC in microseconds: the clock of all events. */
+ISF_API uint64_t isf_clock_us(void);
+
 /* ---- engine ---- */
 /* A new engine: creates run_dir/events.sock. `secret`: 32 bytes, copied. 0, -EEXIST (another engine lives there), -errno. */
 ISF_API int32_t isf_engine_new(const char *run_dir, const uint8_t *secret, isf_engine **engine);

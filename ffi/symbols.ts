@@ -11,6 +11,7 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_clock_us: { parameters: [], result: "u64" },
   isf_engine_new: {
     parameters: [
       "buffer", // const char *run_dir

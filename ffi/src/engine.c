@@ -169,12 +169,12 @@ void isf_engine_free(isf_engine *e)
     for (int i = 0; i < 2; i++)
         if (e->link[i])
             link_close(e->link[i]);
+    isf_qemu_detach(e);
     for (int i = 0; i < e->nics; i++)
         gate_close(e->gate[i]);
     for (int i = 0; i < e->disks; i++)
         disk_close(e->disk[i]);
     standby_close(e);
-    isf_qemu_detach(e);
     pthread_mutex_lock(&e->lock);
     sync_remember_lost(e);
     pthread_mutex_unlock(&e->lock);

@@ -22,6 +22,11 @@ int32_t isf_status_size(void)
     return (int32_t)sizeof(struct isf_status);
 }
 
+uint64_t isf_clock_us(void)
+{
+    return isf_now_us();
+}
+
 const struct isf_status *isf_status_page(isf_engine *e)
 {
     return e->status;

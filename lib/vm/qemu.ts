@@ -121,8 +121,11 @@ export class QemuProcess implements AsyncDisposable {
   #qmp: QmpClient | undefined;
   #over = false;
 
-  private constructor(child: Deno.ChildProcess) {
+  readonly #monitorPath: string;
+
+  private constructor(child: Deno.ChildProcess, monitorPath: string) {
     this.#child = child;
+    this.#monitorPath = monitorPath;
     this.#stderr = this.#collect(child.stderr);
     this.exited = this.#watch();
   }
@@ -140,6 +143,8 @@ export class QemuProcess implements AsyncDisposable {
     try {
       child = new Deno.Command(options.binary, {
         args: [...options.args],
+        // The checkpointer then names its FIFO by a short name: QEMU's monitor reads byte by byte.
+        cwd: options.runDir,
         clearEnv: true,
         env,
         stdin: "null",
@@ -153,7 +158,7 @@ export class QemuProcess implements AsyncDisposable {
         cause,
       });
     }
-    const qemu = new QemuProcess(child);
+    const qemu = new QemuProcess(child, paths.qmp);
     try {
       qemu.#qmp = await qemu.#monitor(paths.qmp, options.signal);
       return qemu;
@@ -167,9 +172,17 @@ export class QemuProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  get qmp(): QmpClient {
-    if (this.#qmp === undefined) throw new Error("QEMU's monitor is not connected yet");
+  /** QEMU's monitor, connected anew when it was released. */
+  async monitor(): Promise<QmpClient> {
+    this.#qmp ??= await QmpClient.connect(this.#monitorPath, { timeoutMs: START_MS });
     return this.#qmp;
+  }
+
+  /** Leaves the monitor: QEMU then need not report each checkpoint's stop and resume there, within the pause. */
+  async releaseMonitor(): Promise<void> {
+    const qmp = this.#qmp;
+    this.#qmp = undefined;
+    await qmp?.close();
   }
 
   /** What QEMU wrote last, at most 40 lines. */
@@ -179,8 +192,8 @@ export class QemuProcess implements AsyncDisposable {
 
   /** Asks QEMU to quit, and kills it when it does not within 2 s. */
   async stop(): Promise<QemuExit> {
-    if (!this.#over && this.#qmp !== undefined) {
-      await this.#qmp.execute("quit", { timeoutMs: QUIT_MS }).catch(() => {});
+    if (!this.#over) {
+      await this.monitor().then((qmp) => qmp.execute("quit", { timeoutMs: QUIT_MS })).catch(() => {});
       const timer = setTimeout(() => this.#kill(), QUIT_MS);
       await this.exited;
       clearTimeout(timer);

@@ -1,0 +1,194 @@
+/** `iservft-edge runner`: one VM's member on this host, in the foreground. */
+
+import { createHash } from "node:crypto";
+import { parseArgs } from "node:util";
+import { EngineLibrary } from "../../ffi/engine.ts";
+import { EdgeError } from "../errors.ts";
+import { arbiterOf } from "../group/arbiter.ts";
+import { ControlServer } from "../group/control_socket.ts";
+import { metadataFile, MetadataStore } from "../group/metadata.ts";
+import { Runner } from "../group/runner.ts";
+import { chooseAccel } from "../vm/accel.ts";
+import { type HostConfig, readHostConfig, readKey } from "../vm/host_config.ts";
+import { Machine } from "../vm/machine.ts";
+import { qemuVersion } from "../vm/qemu.ts";
+import { readSpec, servedDisks, type VmSpec } from "../vm/spec.ts";
+import { assets } from "./assets.ts";
+import type { CommandIo } from "./command.ts";
+import { VERSION } from "./version.ts";
+
+const USAGE = `usage: iservft-edge runner --vm VM.toml --host HOST.toml [--start] [--json]
+
+Runs this host's part of one protected VM: start one on each of the two hosts. On the host where the VM is to
+begin the first time give --start; afterwards the pair knows by itself. Ends with the VM, by SIGTERM or Ctrl-C.
+
+  --vm FILE      the VM, the same file on both hosts
+  --host FILE    this host
+  --start        start the VM here, if it was never started
+  --json         events as lines of JSON on standard output
+  --no-output-commit   for demonstrations only: releases output before it is safe`;
+
+interface Arguments {
+  vm: string;
+  host: string;
+  start: boolean;
+  json: boolean;
+  unsafe: boolean;
+}
+
+function readArguments(args: string[], io: CommandIo): Arguments | number {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        vm: { type: "string" },
+        host: { type: "string" },
+        start: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        "no-output-commit": { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) {
+      io.out(USAGE);
+      return 0;
+    }
+    if (values.vm === undefined || values.host === undefined) throw new Error("--vm and --host are needed");
+    const { vm, host, start, json } = values;
+    return { vm, host, start, json, unsafe: values["no-output-commit"] };
+  } catch (error) {
+    io.err(`error: ${error instanceof Error ? error.message : error}`);
+    io.err(USAGE);
+    return 2;
+  }
+}
+
+/** What the other host must agree with, by name. */
+async function identity(spec: VmSpec, host: HostConfig): Promise<Record<string, string>> {
+  const [major, minor] = await qemuVersion(host.qemu);
+  return {
+    "the VM's file": createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16),
+    "iservft-edge's version": VERSION,
+    "QEMU's version": `${major}.${minor}`,
+  };
+}
+
+function needRoot(): void {
+  if (Deno.uid() === 0) return;
+  throw new EdgeError("A runner needs root: it makes network interfaces and watches QEMU's memory", {
+    op: "start the runner",
+    hint: "Run it as root, e.g. with sudo.",
+  });
+}
+
+async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
+  const found = assets();
+  const cache = {
+    file: `${host.data_dir}/kvm.json`,
+    bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id"),
+  };
+  const { accel } = await chooseAccel({ accel: spec.accel, cpu: spec.cpu, binary: host.qemu }, cache);
+  return await Machine.open({
+    library: EngineLibrary.open(host.library ?? found.library),
+    spec,
+    host,
+    secret: readKey(host.key_file),
+    shim: host.shim ?? found.shim,
+    accel,
+  });
+}
+
+/** Commands of the control socket. */
+function controls(runner: Runner, machine: Machine) {
+  const { engine } = machine;
+  return (command: string, options: Record<string, unknown>): Promise<unknown> => {
+    switch (command) {
+      case "status":
+        return Promise.resolve(runner.status());
+      case "start":
+      case "switchover":
+      case "stop":
+      case "protect":
+      case "yield":
+      case "confirm_peer_off":
+        return Promise.resolve(runner.command(command));
+      case "verify":
+        return Promise.resolve(engine.verify());
+      case "failpoint":
+        return Promise.resolve(
+          engine.failpoint(
+            String(options["name"]),
+            options["action"] === 0 ? 0 : options["action"] === 2 ? 2 : 1,
+          ),
+        );
+    }
+    throw new EdgeError(`There is no command ${JSON.stringify(command)}`, {
+      op: "ask the runner",
+      hint: "Commands: status, start, protect, switchover, stop, confirm_peer_off, verify.",
+    });
+  };
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => resolve());
+  });
+}
+
+/** A line for a person; undefined for what only a program wants. */
+function line(event: Record<string, unknown>): string | undefined {
+  switch (event["event"]) {
+    case "state":
+      return String(event["sentence"]);
+    case "alarm":
+      return `alarm: ${event["text"]}`;
+    case "problem":
+      return `error: ${event["text"]}`;
+    case "link":
+      return `link ${event["link"] === 0 ? "A" : "B"} is ${event["up"] ? "up" : `lost: ${event["reason"]}`}`;
+    case "refused":
+      return `refused: ${event["what"]}`;
+    case "promoted":
+      return `the VM goes on here, from epoch ${event["epoch"]}`;
+  }
+  return undefined;
+}
+
+/** Runs the command. */
+export async function run(args: string[], io: CommandIo): Promise<number> {
+  const given = readArguments(args, io);
+  if (typeof given === "number") return given;
+  const spec = readSpec(given.vm);
+  const host = readHostConfig(given.host);
+  needRoot();
+  Deno.mkdirSync(host.data_dir, { recursive: true, mode: 0o700 });
+  Deno.mkdirSync(host.run_dir, { recursive: true, mode: 0o711 });
+  const own = await identity(spec, host);
+  const machine = await openMachine(spec, host);
+  if (given.unsafe) machine.engine.noOutputCommit();
+  let server: ControlServer | undefined;
+  await using runner = new Runner({
+    machine,
+    store: new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`)),
+    settings: {
+      arbiter: arbiterOf(host.arbiter),
+      peerName: "the other host",
+      onStall: "wait",
+      autoProtect: true,
+    },
+    identity: own,
+    takeoverMs: host.heartbeat.takeover_ms,
+    disks: servedDisks(spec, host.data_dir).length,
+    start: given.start,
+    report: (event) => {
+      server?.broadcast(event);
+      const text = given.json ? JSON.stringify(event) : line(event);
+      if (text !== undefined) io.out(text);
+    },
+  });
+  await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
+  server = control;
+  runner.begin();
+  await Promise.race([untilSignal(), runner.ended]);
+  return 0;
+}

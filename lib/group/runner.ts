@@ -1,0 +1,369 @@
+/** The runner: feeds the pure decision (step.ts) with what happens on this host and performs what it says. It decides nothing
+ * itself. One loop: an event, a step, its actions; actions that take time run one after the other and answer with events. */
+
+import { engineEvents } from "../../ffi/events.ts";
+import type { EngineEvent } from "../../ffi/events.ts";
+import { MODES } from "../../ffi/status.ts";
+import { EdgeError, errorText } from "../errors.ts";
+import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
+import type { Machine } from "../vm/machine.ts";
+import type { MetadataStore } from "./metadata.ts";
+import { beginState, step } from "./step.ts";
+import { sentence } from "./sentence.ts";
+import type { Action, GroupEvent, GroupState, Message, Settings, Timer } from "./types.ts";
+
+/** Events that a step may have to wait behind others: beyond this something loops. */
+const QUEUE_MAX = 10_000;
+const TIMER_MS = { second: 1000, bound: 3000 } as const;
+/** How often the guest is announced on the LAN after it moved. */
+const ANNOUNCEMENTS = 5;
+/** How long the first frame of a moved guest is watched for, ms. */
+const FIRST_FRAME_MS = 2000;
+
+/** What a runner is made of. */
+export interface RunnerOptions {
+  machine: Machine;
+  store: MetadataStore;
+  settings: Settings;
+  /** What the other host's must agree with: the VM's spec, versions. */
+  identity: Record<string, string>;
+  /** The takeover time, ms. */
+  takeoverMs: number;
+  /** Disk sizes and the like, for the other host to compare. */
+  disks: number;
+  /** Start the VM here, as this host's answer to "who begins". */
+  start: boolean;
+  /** Everything that happens, for people and for `serve`. */
+  report(event: Record<string, unknown>): void;
+}
+
+/** One group member at work. */
+export class Runner implements AsyncDisposable {
+  readonly #options: RunnerOptions;
+  readonly #machine: Machine;
+  readonly #abort = new AbortController();
+  readonly #timers = new Map<Timer, ReturnType<typeof setTimeout>>();
+  #state: GroupState;
+  #queue: GroupEvent[] = [];
+  #stepping = false;
+  #work: Promise<void> = Promise.resolve();
+  #peer = { silent: true, lanAnswers: false };
+  #since_us: number;
+  #ending = false;
+  #invited: Compatibility | undefined;
+  #listening: Promise<void> = Promise.resolve();
+  /** Settles when this host's part is over: the VM was stopped, or the runner was closed. */
+  readonly ended: Promise<void>;
+  #end: () => void = () => {};
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#machine = options.machine;
+    this.#state = beginState(options.settings);
+    this.#since_us = options.machine.engine.clockUs();
+    this.ended = new Promise((resolve) => this.#end = resolve);
+    this.#machine.onQemuExit = (exit) =>
+      this.dispatch({
+        kind: "qemu_lost",
+        why: `QEMU ended (${exit.signal ?? exit.code}): ${exit.lastLines.at(-1) ?? ""}`,
+      });
+  }
+
+  /** Begins: reads what this host was and listens to the engine. */
+  begin(): void {
+    this.#listening = this.#listen();
+    this.#machine.connect();
+    this.dispatch({ kind: "begin", metadata: this.#options.store.newest, start: this.#options.start });
+  }
+
+  /** An operator's command. */
+  command(command: Extract<GroupEvent, { kind: "command" }>["command"]): void {
+    this.dispatch({ kind: "command", command });
+  }
+
+  /** What there is to know now. */
+  status(): Record<string, unknown> {
+    const { phase, disk, peer, links, silent } = this.#state;
+    const engine = this.#machine.engine.status.read();
+    return {
+      phase: phase.kind,
+      since_us: this.#since_us,
+      sentence: sentence(this.#state, engine),
+      term: phase.kind === "off" || phase.kind === "waiting" ? 0 : phase.term,
+      metadata: disk,
+      peer,
+      links,
+      silent,
+      engine,
+    };
+  }
+
+  /** Takes an event: a step now, or after the one that runs. */
+  dispatch(event: GroupEvent): void {
+    if (this.#ending) return;
+    this.#queue.push(event);
+    if (this.#queue.length > QUEUE_MAX) throw new Error(`${QUEUE_MAX} events wait for a step: ${event.kind}`);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    await this.#machine.kill().catch(() => {});
+    this.#abort.abort();
+    await this.#work.catch(() => {});
+    await this.#listening;
+    await this.#machine[Symbol.asyncDispose]();
+    this.#end();
+  }
+
+  #step(event: GroupEvent): void {
+    const before = this.#state.phase;
+    const { state, actions } = step(this.#state, event);
+    this.#state = state;
+    if (before.kind !== state.phase.kind || JSON.stringify(before) !== JSON.stringify(state.phase)) {
+      this.#since_us = this.#machine.engine.clockUs();
+      const because = event.kind === "command" ? event.command : event.kind;
+      this.#report("state", {
+        from: before.kind,
+        to: state.phase.kind,
+        phase: state.phase,
+        because,
+        sentence: sentence(state),
+      });
+    }
+    for (const action of actions) this.#perform(action);
+    if (state.phase.kind === "stopped" && before.kind !== "stopped") this.#end();
+  }
+
+  #report(event: string, fields: Record<string, unknown>): void {
+    this.#options.report({ event, t_us: this.#machine.engine.clockUs(), ...fields });
+  }
+
+  #perform(action: Action): void {
+    const { engine } = this.#machine;
+    switch (action.kind) {
+      case "say":
+        return engine.say(action.word);
+      case "send":
+        return this.#send(action.message);
+      case "sync":
+        return this.#attempt("sync", () => engine.sync(action));
+      case "hold":
+        return engine.hold();
+      case "handover":
+        return this.#attempt("handover", () => engine.handover());
+      case "cancel_handover":
+        return this.#attempt("handover", () => engine.handoverCancel());
+      case "check_silence":
+        return this.dispatch({ kind: "peer", ...this.#silenceNow(), checked: true });
+      case "set_timer":
+        return this.#setTimer(action.timer, action.after);
+      case "alarm":
+        return this.#report("alarm", { code: action.code, text: action.text });
+      case "write":
+        return this.#later(() => this.#write(action.metadata), (why) => ({ kind: "write_failed", why }));
+      case "launch":
+        return this.#later(() => this.#launch(), (why) => ({ kind: "launch_failed", why }));
+      case "open":
+        return this.#later(() => this.#open(action), (why) => ({ kind: "engine_failed", why }));
+      case "stand_by":
+        return this.#later(() => this.#standBy(action), (why) => ({ kind: "standby_failed", why }));
+      case "promote":
+        return this.#later(() => this.#promote(action), (why) => ({ kind: "promote_failed", why }));
+      case "kill_qemu":
+        return this.#later(() => this.#kill(), () => ({ kind: "qemu_gone" }));
+      case "ask":
+        return this.dispatch({ kind: "refused", why: "no arbiter elsewhere is configured" });
+      default:
+        return action satisfies never;
+    }
+  }
+
+  /** An engine call that may be refused because the engine moved on by itself: its own event follows, or follows from this. */
+  #attempt(what: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#report("alarm", { code: `${what}-refused`, text: errorText(error) });
+      if (what === "sync") this.dispatch({ kind: "engine_failed", why: errorText(error) });
+    }
+  }
+
+  /** Runs slow work behind what is under way; its result is an event. */
+  #later(work: () => Promise<GroupEvent>, failed: (why: string) => GroupEvent): void {
+    this.#work = this.#work.then(async () => {
+      if (this.#ending) return;
+      let answer: GroupEvent;
+      try {
+        answer = await work();
+      } catch (error) {
+        answer = failed(errorText(error));
+        this.#report("problem", { text: errorText(error) });
+      }
+      this.dispatch(answer);
+    });
+  }
+
+  async #write(metadata: Parameters<MetadataStore["write"]>[0]): Promise<GroupEvent> {
+    await this.#options.store.write(metadata);
+    return { kind: "written", metadata };
+  }
+
+  async #launch(): Promise<GroupEvent> {
+    await this.#machine.start("primary");
+    return { kind: "launched" };
+  }
+
+  async #kill(): Promise<GroupEvent> {
+    await this.#machine.kill();
+    return { kind: "qemu_gone" };
+  }
+
+  async #open(action: Extract<Action, { kind: "open" }>): Promise<GroupEvent> {
+    const { engine } = this.#machine;
+    if (action.unless === "heard" && !this.#silenceNow().silent) {
+      return { kind: "solo_refused", why: "overtaken" };
+    }
+    const stood = engine.status.get("mode") === MODES.IDLE || action.cancelHandover;
+    engine.solo(action.term);
+    if (stood) {
+      await this.#machine.continue();
+      engine.announce(ANNOUNCEMENTS);
+    }
+    return { kind: "solo_open" };
+  }
+
+  async #standBy(action: Extract<Action, { kind: "stand_by" }>): Promise<GroupEvent> {
+    if (!action.keep) await this.#machine.start("standby");
+    const why = this.#invited && incompatible(this.#invited, this.#own());
+    if (why) throw new Error(why); // the RAM blocks are only known now
+    this.#machine.engine.standby({ generation: action.generation, term: action.term, keep: action.keep });
+    return { kind: "standing" };
+  }
+
+  async #promote(action: Extract<Action, { kind: "promote" }>): Promise<GroupEvent> {
+    const { engine } = this.#machine;
+    if (action.unless === "heard" && !this.#silenceNow().silent) return { kind: "promote_refused" };
+    const begun_us = engine.clockUs();
+    const frames = engine.status.get("out_frames");
+    engine.promote(action.term);
+    const epoch = engine.status.get("committed");
+    await this.#machine.restore();
+    engine.solo(action.term);
+    await this.#machine.continue();
+    engine.announce(ANNOUNCEMENTS);
+    this.#report("promoted", { begun_us, epoch, term: action.term });
+    this.#watchFirstFrame(begun_us, frames);
+    return { kind: "promoted" };
+  }
+
+  /** When the guest is heard on the LAN again. */
+  async #watchFirstFrame(begun_us: number, before: number): Promise<void> {
+    const { engine } = this.#machine;
+    const until = performance.now() + FIRST_FRAME_MS;
+    while (!this.#ending && performance.now() < until && engine.status.get("out_frames") === before) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    if (!this.#ending) this.#report("first_frame", { takeover_us: engine.clockUs() - begun_us });
+  }
+
+  #silenceNow(): { silent: boolean; lanAnswers: boolean } {
+    const page = this.#machine.engine.status;
+    const alive = [0, 1, 2].some((path) => page.get("path_alive", path) !== 0);
+    return { silent: this.#peer.silent && !alive, lanAnswers: this.#peer.lanAnswers };
+  }
+
+  #setTimer(timer: Timer, after: "takeover" | "second" | "bound"): void {
+    clearTimeout(this.#timers.get(timer));
+    const ms = after === "takeover" ? this.#options.takeoverMs : TIMER_MS[after];
+    this.#timers.set(timer, setTimeout(() => this.dispatch({ kind: "timer", timer }), ms));
+  }
+
+  // ---- to and from the other runner ----
+
+  #own(): Compatibility {
+    return compatibility(this.#machine, { identity: this.#options.identity, disks: this.#options.disks });
+  }
+
+  #send(message: Message): void {
+    const { engine } = this.#machine;
+    const hello = message.kind === "invite" ? this.#own() : undefined;
+    try {
+      engine.control({ ...message, hello });
+    } catch (error) {
+      this.#report("unsent", {
+        kind: message.kind,
+        why: error instanceof EdgeError ? error.hint : String(error),
+      });
+    }
+  }
+
+  #receive(raw: unknown): void {
+    const { hello, ...message } = raw as Message & { hello?: Compatibility };
+    if (!["invite", "accept", "refuse"].includes(message.kind)) {
+      return this.#report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
+    }
+    const why = message.kind === "invite" ? incompatible(hello, this.#own()) : undefined;
+    if (message.kind === "invite") this.#invited = hello;
+    if (why !== undefined && message.kind === "invite") {
+      this.#report("alarm", { code: "incompatible", text: why });
+      return this.#send({ kind: "refuse", term: message.term, generation: message.generation, why });
+    }
+    this.dispatch({ kind: "message", message: message as Message });
+  }
+
+  // ---- from the engine ----
+
+  async #listen(): Promise<void> {
+    try {
+      for await (const event of engineEvents(this.#machine.runDir, this.#abort.signal)) {
+        if (event.event === "control") this.#receive(event.message);
+        else {
+          if (event.event !== "word") this.#options.report(event);
+          this.#translate(event);
+        }
+      }
+    } catch (error) {
+      this.dispatch({ kind: "engine_failed", why: errorText(error) });
+    }
+  }
+
+  #translate(event: EngineEvent): void {
+    switch (event.event) {
+      case "peer":
+        this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
+        return this.dispatch({ kind: "peer", ...this.#peer, checked: false });
+      case "word":
+        return this.dispatch({ kind: "word", word: event });
+      case "link":
+        return this.dispatch({ kind: "link", link: event.link === 0 ? 0 : 1, up: event.up });
+      case "protected":
+        return this.dispatch({ kind: "protected" });
+      case "whole":
+        return this.dispatch({ kind: "whole", epoch: event.epoch });
+      case "stalled":
+        return this.dispatch({ kind: "stalled" });
+      case "handed":
+        return this.dispatch({ kind: "handed" });
+      case "qemu_lost":
+        if (this.#machine.qemuRuns) this.dispatch({ kind: "qemu_lost", why: event.reason });
+        return;
+      case "qemu":
+        if (event.name === "SHUTDOWN") this.dispatch({ kind: "guest_off" });
+        return;
+      case "failed":
+        return this.dispatch({ kind: "engine_failed", why: event.what });
+      case "disk":
+        return this.dispatch({ kind: "disk_failed", why: event.what });
+      default:
+        return;
+    }
+  }
+}

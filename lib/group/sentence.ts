@@ -1,0 +1,59 @@
+/** The one sentence about a VM's protection: true in every state, with what to do where there is something to do. */
+
+import type { Status } from "../../ffi/status.ts";
+import type { GroupState } from "./types.ts";
+
+const MIB = 1024 * 1024;
+
+/** One sentence on what this host does for the VM now. `engine`: its counters, for progress. */
+export function sentence(state: GroupState, engine?: Status): string {
+  const { phase } = state;
+  switch (phase.kind) {
+    case "off":
+      return "Starting.";
+    case "waiting":
+      return `Waiting: ${phase.why}.`;
+    case "starting":
+      return "The VM is being started on this host.";
+    case "solo":
+      return "Unprotected: the VM runs on this host alone; if this host dies, the VM dies.";
+    case "syncing":
+      return `Syncing${progress(engine)}: the VM runs on this host and is not protected yet.`;
+    case "protected":
+      return "Protected: safe to lose either machine.";
+    case "deciding":
+      return `The backup is lost (${phase.cause}): output is held until it is decided who goes on.`;
+    case "going_solo":
+      return "The backup is lost: this host goes on alone.";
+    case "handing":
+      return "The VM is being moved to the other host.";
+    case "yielded":
+      return "The VM has left this host.";
+    case "joining":
+      return "This host becomes the backup.";
+    case "receiving":
+      return "Receiving a copy: this host cannot take over yet.";
+    case "ready":
+      return "Protected: this host holds a whole copy and takes over if the other one dies.";
+    case "asking":
+      return `The other host is lost (${phase.cause}): waiting for leave to take over.`;
+    case "promoting":
+      return "Taking over: the VM is being started from its copy on this host.";
+    case "abandoning":
+    case "stale":
+      return "The copy on this host is out of date; it waits for the other host.";
+    case "fencing":
+      return `This host was overtaken (${phase.why}): its VM is ended.`;
+    case "stopping":
+    case "stopped":
+      return `The VM is stopped: ${phase.why}.`;
+    default:
+      return phase satisfies never;
+  }
+}
+
+function progress(engine: Status | undefined): string {
+  if (engine === undefined || engine.sync_bytes_total === 0) return "";
+  const [done, total] = [engine.sync_bytes_done / MIB, engine.sync_bytes_total / MIB];
+  return ` (${Math.round(done)} of ${Math.round(total)} MiB)`;
+}

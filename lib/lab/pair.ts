@@ -1,0 +1,278 @@
+/** A protected VM in the lab: files for both hosts, a runner on each, and the demo guest in it. What the demo, the fault tests and
+ * the bench are made of. */
+
+import { ControlClient } from "../group/control_socket.ts";
+import { EdgeError } from "../errors.ts";
+import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
+import type { Lab } from "./lab.ts";
+import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
+
+/** What a pair is made of. */
+export interface PairOptions {
+  lab: Lab;
+  /** Directory for the hosts' files; made, not removed. */
+  directory: string;
+  /** The command that runs this program. */
+  self: readonly string[];
+  kernel: { vmlinuz: string; modules: readonly string[] };
+  guestInit: string;
+  /** MiB. */
+  memory?: number;
+  /** MiB; 0: no disk. */
+  disk?: number;
+  vcpus?: number;
+  vga?: boolean;
+  /** ms. */
+  takeover?: number;
+  /** Further lines for the host files. */
+  hostToml?: string;
+  /** Further lines for the VM's file, before its tables. */
+  vmToml?: string;
+  arbiter?: "lan" | "manual";
+  noOutputCommit?: boolean;
+  /** Each event of each runner. */
+  onEvent?: (host: Host, event: RunnerEvent) => void;
+}
+
+/** An event of a runner. */
+export type RunnerEvent = Record<string, unknown> & { event: string };
+
+const VM = "demo";
+const START_MS = 30_000;
+
+/** A runner in the lab. */
+export class LabRunner {
+  readonly host: Host;
+  readonly child: Deno.ChildProcess;
+  readonly events: RunnerEvent[] = [];
+  readonly #stderr: Promise<string>;
+  readonly #waiting = new Set<() => void>();
+  readonly ended: Promise<Deno.CommandStatus>;
+  client: ControlClient | undefined;
+  over = false;
+
+  constructor(host: Host, child: Deno.ChildProcess, onEvent: (event: RunnerEvent) => void) {
+    this.host = host;
+    this.child = child;
+    this.#stderr = new Response(child.stderr).text();
+    this.ended = this.#follow(onEvent);
+  }
+
+  /** The first event, past or to come, that `wanted` accepts. Throws when the runner ends, or after `bound_ms`. */
+  async event(wanted: (event: RunnerEvent) => boolean, bound_ms = START_MS): Promise<RunnerEvent> {
+    const until = performance.now() + bound_ms;
+    for (let seen = 0;;) {
+      for (; seen < this.events.length; seen++) {
+        const event = this.events[seen];
+        if (event !== undefined && wanted(event)) return event;
+      }
+      const left = until - performance.now();
+      if (this.over || left <= 0) throw await this.#missing(bound_ms);
+      await this.#change(left);
+    }
+  }
+
+  /** Runs a command of the control socket. */
+  async call(command: string, options: Record<string, unknown> = {}): Promise<unknown> {
+    if (this.client === undefined) throw new Error(`runner ${this.host} is not connected`);
+    return await this.client.call(command, options);
+  }
+
+  async stderr(): Promise<string> {
+    return await this.#stderr;
+  }
+
+  async #missing(bound_ms: number): Promise<EdgeError> {
+    const last = this.events.filter((event) => event.event === "state" || event.event === "problem").slice(
+      -3,
+    );
+    const said = this.over ? (await this.#stderr).trim() : "";
+    return new EdgeError(
+      `the runner on host ${this.host} ${this.over ? "ended" : `did not get there in ${bound_ms} ms`}; ${
+        said || JSON.stringify(last)
+      }`,
+      { op: "wait for a runner", hint: "See its events." },
+    );
+  }
+
+  #change(bound_ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, bound_ms);
+      this.#waiting.add(done);
+    });
+  }
+
+  async #follow(onEvent: (event: RunnerEvent) => void): Promise<Deno.CommandStatus> {
+    let rest = "";
+    for await (const text of this.child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (!line.startsWith("{")) continue;
+        const event: RunnerEvent = JSON.parse(line);
+        this.events.push(event);
+        onEvent(event);
+      }
+      for (const wake of [...this.#waiting]) wake();
+    }
+    const status = await this.child.status;
+    this.over = true;
+    this.client?.[Symbol.dispose]();
+    for (const wake of [...this.#waiting]) wake();
+    return status;
+  }
+}
+
+/** Both hosts' files, and the runners that were started. */
+export class LabPair implements AsyncDisposable {
+  readonly #options: PairOptions;
+  readonly runners = new Map<Host, LabRunner>();
+  readonly #started: LabRunner[] = [];
+
+  private constructor(options: PairOptions) {
+    this.#options = options;
+  }
+
+  /** Writes all files. Nothing runs yet. */
+  static async create(options: PairOptions): Promise<LabPair> {
+    const { directory, kernel } = options;
+    await Deno.mkdir(directory, { recursive: true });
+    await writeInitramfs({
+      init: options.guestInit,
+      modules: kernel.modules,
+      output: `${directory}/initramfs`,
+    });
+    const key = [...crypto.getRandomValues(new Uint8Array(32))].map((byte) =>
+      byte.toString(16).padStart(2, "0")
+    ).join("");
+    const pair = new LabPair(options);
+    for (const host of HOSTS) {
+      const data = pair.dataDirectory(host);
+      await Deno.mkdir(data, { recursive: true });
+      await Deno.writeTextFile(`${data}/key`, key, { mode: 0o600 });
+      await Deno.writeTextFile(`${data}/host.toml`, pair.#hostFile(host));
+      await Deno.writeTextFile(`${data}/vm.toml`, pair.#vmFile());
+    }
+    const disk = options.disk ?? 64;
+    if (disk > 0) {
+      await createDisk({ path: pair.image("a"), megabytes: disk });
+      const blank = await Deno.open(pair.image("b"), { write: true, create: true, truncate: true });
+      await blank.truncate(disk * 1024 * 1024);
+      blank.close();
+    }
+    return pair;
+  }
+
+  dataDirectory(host: Host): string {
+    return `${this.#options.directory}/host-${host}`;
+  }
+
+  /** The VM's run directory on a host. */
+  runDirectory(host: Host): string {
+    return `/run/isf-${this.#options.lab.id}-${host}/${VM}`;
+  }
+
+  image(host: Host): string {
+    return `${this.dataDirectory(host)}/disk.img`;
+  }
+
+  /** Starts a host's runner and connects to it. `begin`: the VM starts here. */
+  async start(host: Host, options: { begin?: boolean } = {}): Promise<LabRunner> {
+    const data = this.dataDirectory(host);
+    const words = [
+      ...this.#options.self,
+      "runner",
+      "--json",
+      ...["--vm", `${data}/vm.toml`, "--host", `${data}/host.toml`],
+      ...(options.begin ? ["--start"] : []),
+      ...(this.#options.noOutputCommit ? ["--no-output-commit"] : []),
+    ];
+    const child = this.#options.lab.exec(host, words, { stdin: "null", stdout: "piped", stderr: "piped" });
+    const runner = new LabRunner(host, child, (event) => this.#options.onEvent?.(host, event));
+    this.runners.set(host, runner);
+    this.#started.push(runner);
+    await runner.event((event) => event.event === "state");
+    runner.client = await ControlClient.connect(`${this.runDirectory(host)}/runner.sock`);
+    return runner;
+  }
+
+  /** A host's runner. Throws when it was never started. */
+  runner(host: Host): LabRunner {
+    const runner = this.runners.get(host);
+    if (runner === undefined) throw new Error(`no runner was started on host ${host}`);
+    return runner;
+  }
+
+  /** Both runners, the VM beginning on host A, and waits until it is protected. */
+  async protect(bound_ms = 90_000): Promise<void> {
+    const [, primary] = await Promise.all([this.start("b"), this.start("a", { begin: true })]);
+    await primary.event((event) => event.event === "protected", bound_ms);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const runner of this.#started) {
+      if (!runner.over) {
+        try {
+          runner.child.kill("SIGTERM");
+        } catch {
+          // It has ended.
+        }
+      }
+    }
+    const late = setTimeout(() => {
+      for (const runner of this.#started) if (!runner.over) runner.child.kill("SIGKILL");
+    }, 5000);
+    for (const runner of this.#started) {
+      runner.client?.[Symbol.dispose]();
+      await runner.ended;
+      await runner.stderr();
+    }
+    clearTimeout(late);
+    for (const host of HOSTS) {
+      await Deno.remove(`/run/isf-${this.#options.lab.id}-${host}`, { recursive: true }).catch(() => {});
+    }
+  }
+
+  #hostFile(host: Host): string {
+    const other = host === "a" ? "b" : "a";
+    const { lab, takeover = 100, arbiter = "lan", hostToml = "" } = this.#options;
+    const links = (["a", "b"] as const).map((link) =>
+      `[[link]]\nlocal = "${ADDRESSES.links[link][host]}"\npeer = "${ADDRESSES.links[link][other]}"\n`
+    );
+    return `node = "host-${host}"
+run_dir = "/run/isf-${lab.id}-${host}"
+data_dir = "${this.dataDirectory(host)}"
+key_file = "${this.dataDirectory(host)}/key"
+arbiter = "${arbiter}"
+${links.join("")}[lan]
+local = "${ADDRESSES.lan[host]}"
+peer = "${ADDRESSES.lan[other]}"
+bridge = "${BRIDGE}"
+reference = "${ADDRESSES.reference}"
+[heartbeat]
+takeover_ms = ${takeover}
+${hostToml}`;
+  }
+
+  #vmFile(): string {
+    const { directory, kernel, memory = 512, vcpus = 1, disk = 64, vga = false, vmToml = "" } = this.#options;
+    const cmdline = guestCommandLine({ ip: `${ADDRESSES.guest}/24`, gateway: ADDRESSES.reference });
+    return `name = "${VM}"
+memory = ${memory}
+vcpus = ${vcpus}
+accel = "tcg"
+vga = ${vga}
+kernel = "${kernel.vmlinuz}"
+initrd = "${directory}/initramfs"
+cmdline = "${cmdline}"
+${vmToml}
+${disk > 0 ? `[[disk]]\npath = "disk.img"\n` : ""}[[nic]]
+mac = "52:54:00:12:34:56"
+`;
+  }
+}

@@ -1,0 +1,54 @@
+/** Whether the two hosts can hold one VM between them: the primary says with each invitation what it has, the backup compares. */
+
+import type { Machine } from "../vm/machine.ts";
+
+/** What both hosts must have alike. */
+export interface Compatibility {
+  /** Named values, e.g. the spec's digest, the QEMU version: compared one by one. */
+  identity: Record<string, string>;
+  /** Sizes of the disks in bytes. */
+  disks: number[];
+  /** QEMU's RAM blocks; empty while no QEMU runs. */
+  blocks: { name: string; bytes: number }[];
+}
+
+/** What this host has. */
+export function compatibility(
+  machine: Machine,
+  own: { identity: Record<string, string>; disks: number },
+): Compatibility {
+  return {
+    identity: own.identity,
+    disks: Array.from({ length: own.disks }, (_, index) => machine.engine.diskBytes(index)),
+    blocks: machine.qemuRuns ? machine.engine.blocks() : [],
+  };
+}
+
+/** One sentence with both values for the first thing that differs; undefined when nothing does. */
+export function incompatible(theirs: Compatibility | undefined, ours: Compatibility): string | undefined {
+  if (theirs === undefined || typeof theirs.identity !== "object" || !Array.isArray(theirs.disks)) {
+    return "The other runner did not say what it has: it is of another version. Install the same on both hosts.";
+  }
+  for (const name of new Set([...Object.keys(ours.identity), ...Object.keys(theirs.identity)])) {
+    const [here, there] = [ours.identity[name] ?? "nothing", theirs.identity[name] ?? "nothing"];
+    if (here !== there) {
+      return `The hosts differ in ${name}: here ${here}, there ${there}. Make them the same.`;
+    }
+  }
+  if (ours.disks.join() !== theirs.disks.join()) {
+    return `The disks differ in size: here ${ours.disks.join(", ") || "none"} bytes, there ${
+      theirs.disks.join(", ") || "none"
+    }. Make the images on both hosts equally large.`;
+  }
+  return differentBlocks(theirs.blocks, ours.blocks);
+}
+
+function differentBlocks(theirs: Compatibility["blocks"], ours: Compatibility["blocks"]): string | undefined {
+  if (ours.length === 0 || !Array.isArray(theirs) || theirs.length === 0) return undefined;
+  const text = (blocks: Compatibility["blocks"]) => blocks.map((block) => `${block.name} ${block.bytes}`);
+  const [here, there] = [text(ours), text(theirs)];
+  const odd = here.find((block) => !there.includes(block)) ?? there.find((block) => !here.includes(block));
+  return odd === undefined && here.length === there.length
+    ? undefined
+    : `QEMU's memory blocks differ (${odd ?? "their number"}). Use the same QEMU and firmware on both hosts.`;
+}
