@@ -1,0 +1,138 @@
+/** The decision: what a host does at each event. Pure: no clock, no I/O, no chance. The simulator runs this very code.
+ *
+ *   waiting ──► starting ──► solo ◄──────────────────── going_solo ◄─┐
+ *      │                      │ invite, accept               ▲        │ grant
+ *      │                      ▼                              │        │
+ *      │                   syncing ──► protected ──► deciding (output held) ◄── handing
+ *      │                                                     └─► yielded (QEMU died)
+ *      └──► joining ──► receiving ──► ready ──► asking ──► promoting ──► solo
+ *                           └────────────┴──► abandoning ──► stale (promised)
+ *   any with a VM, at a newer term: fencing ──► waiting
+ */
+
+import { backupStep } from "./step_backup.ts";
+import { fence, primaryStep } from "./step_primary.ts";
+import { waitingStep } from "./step_waiting.ts";
+import { Turn } from "./turn.ts";
+import { type GroupEvent, type GroupState, ROLES, type Settings, type Step, type Word } from "./types.ts";
+
+/** A host before its first event. */
+export function beginState(settings: Settings): GroupState {
+  return {
+    settings,
+    phase: { kind: "off" },
+    disk: null,
+    silent: false,
+    lanAnswers: false,
+    silenceChecked: false,
+    links: [false, false],
+    peer: null,
+    heard: 0,
+    confirmedOff: false,
+    qemu: "none",
+    common: 0,
+    said: { generation: 0, term: 0, epoch: 0, role: ROLES.NONE, flags: 0 },
+  };
+}
+
+/** What `state` becomes at `event`, and what is to be done, in order. Never throws. */
+export function step(state: GroupState, event: GroupEvent): Step {
+  const turn = new Turn(state);
+  learn(turn, event);
+  if (event.kind === "word" && overtaken(turn, event.word)) {
+    fence(turn, `the other host has the VM in term ${event.word.term}`);
+    return turn.end();
+  }
+  switch (turn.phase.kind) {
+    case "off":
+    case "waiting":
+    case "starting":
+    case "fencing":
+    case "stopping":
+    case "stopped":
+      waitingStep(turn, event);
+      break;
+    case "solo":
+    case "syncing":
+    case "protected":
+    case "deciding":
+    case "going_solo":
+    case "handing":
+    case "yielded":
+      primaryStep(turn, event);
+      break;
+    case "joining":
+    case "receiving":
+    case "ready":
+    case "asking":
+    case "promoting":
+    case "abandoning":
+    case "stale":
+      backupStep(turn, event);
+      break;
+    default:
+      turn.phase satisfies never;
+  }
+  return turn.end();
+}
+
+/** Facts that hold in every phase. */
+function learn(turn: Turn, event: GroupEvent): void {
+  const { state } = turn;
+  switch (event.kind) {
+    case "peer":
+      state.silent = event.silent;
+      state.lanAnswers = event.lanAnswers;
+      state.silenceChecked = event.checked;
+      if (!event.silent) state.confirmedOff = false;
+      break;
+    case "word":
+      state.peer = event.word;
+      if (event.word.role === ROLES.PRIMARY) state.heard = Math.max(state.heard, event.word.term);
+      break;
+    case "link":
+      state.links = event.link === 0 ? [event.up, state.links[1]] : [state.links[0], event.up];
+      break;
+    case "written":
+      state.disk = event.metadata;
+      break;
+    case "launched":
+    case "promoted":
+      state.qemu = "primary";
+      break;
+    case "standing":
+      state.qemu = "standby";
+      break;
+    case "qemu_gone":
+      state.qemu = "none";
+      break;
+    case "command":
+      if (event.command === "confirm_peer_off") state.confirmedOff = state.silent;
+      break;
+    default:
+      break;
+  }
+}
+
+/** True when this host's VM is a zombie: the other one has it, or had it, in a newer term. */
+function overtaken(turn: Turn, word: Word): boolean {
+  if (word.role !== ROLES.PRIMARY && word.role !== ROLES.YIELDED && word.role !== ROLES.STOPPED) return false;
+  const { phase } = turn;
+  switch (phase.kind) {
+    case "solo":
+    case "syncing":
+    case "protected":
+    case "deciding":
+    case "going_solo":
+    case "handing":
+    case "yielded":
+      return word.term > phase.term;
+    // Not running yet: the one that runs in the same term wins.
+    case "starting":
+      return word.role === ROLES.PRIMARY && word.term >= phase.term;
+    case "promoting":
+      return phase.step === "restoring" && word.role === ROLES.PRIMARY && word.term >= phase.next;
+    default:
+      return false;
+  }
+}

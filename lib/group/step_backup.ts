@@ -1,0 +1,244 @@
+/** The decisions of a host that receives, keeps or starts a copy. */
+
+import { enterSolo, fence } from "./step_primary.ts";
+import type { PhaseOf, Turn } from "./turn.ts";
+import { type Cause, FLAGS, type GroupEvent, type Message, ROLES, type Word } from "./types.ts";
+
+export function backupStep(turn: Turn, event: GroupEvent): void {
+  const { phase } = turn;
+  if (event.kind === "write_failed") turn.alarm("metadata", `The metadata cannot be written: ${event.why}`);
+  if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
+  switch (phase.kind) {
+    case "joining":
+      return inJoining(turn, phase, event);
+    case "receiving":
+      return inReceiving(turn, phase, event);
+    case "ready":
+      return inReady(turn, phase, event);
+    case "asking":
+      return inAsking(turn, phase, event);
+    case "promoting":
+      return inPromoting(turn, phase, event);
+    case "abandoning":
+      if (event.kind === "written" && event.metadata.copy === "stale") turn.go({ ...phase, kind: "stale" });
+      else if (event.kind === "write_failed") {
+        turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+      } else if (event.kind === "timer") writeStale(turn, phase);
+      return;
+    case "stale":
+      if (event.kind === "command" && event.command === "start" && turn.state.confirmedOff) {
+        turn.go({ kind: "waiting", why: "the operator starts an older copy", wantsStart: true });
+        turn.act({ kind: "check_silence" });
+      }
+      return;
+    default:
+      return;
+  }
+}
+
+/** Answers an invitation to be the backup. */
+export function considerInvite(turn: Turn, invite: Extract<Message, { kind: "invite" }>): void {
+  const { phase, state } = turn;
+  const { term, generation, keepGeneration } = invite;
+  const refuse = (why: string) =>
+    turn.act({ kind: "send", message: { kind: "refuse", term, generation, why } });
+  const newest = Math.max(state.disk?.term ?? 0, state.heard);
+  if (term < newest) return refuse(`this host has taken part in term ${newest}; ${term} is older`);
+  if (phase.kind === "promoting" || (phase.kind === "asking" && term <= phase.term)) return;
+  if (phase.kind === "joining" && phase.generation === generation) return;
+  if (phase.kind === "receiving" && phase.generation === generation && phase.term === term) {
+    const keep = phase.keep;
+    return turn.act({ kind: "send", message: { kind: "accept", term, generation, keep } });
+  }
+  if (state.qemu === "primary") return;
+  if (generation <= (state.disk?.generation ?? 0)) return refuse(`generation ${generation} was used before`);
+  const keep = keepGeneration !== 0 && state.common === keepGeneration && state.qemu === "standby";
+  state.common = 0;
+  if (phase.kind === "ready" || phase.kind === "asking" || phase.kind === "receiving") {
+    turn.act({ kind: "hold" });
+  }
+  // Whoever invites has the VM in that term, whatever its heartbeats said before.
+  state.peer = { generation, term, epoch: 0, role: ROLES.PRIMARY, flags: 0 };
+  state.heard = Math.max(state.heard, term);
+  turn.go({ kind: "joining", term, generation, keep, step: "writing" });
+  turn.write({ generation, term, role: "backup", copy: "partial" });
+}
+
+/** Gives the copy up: it is written down as stale, and only then promised. */
+export function abandon(turn: Turn, copy: { term: number; generation: number }): void {
+  turn.act({ kind: "hold" });
+  const { term, generation } = copy;
+  turn.go({ kind: "abandoning", term, generation });
+  writeStale(turn, copy);
+}
+
+function writeStale(turn: Turn, copy: { term: number; generation: number }): void {
+  const term = Math.max(copy.term, turn.state.disk?.term ?? 0);
+  turn.write({ generation: copy.generation, term, role: "backup", copy: "stale" });
+}
+
+function inJoining(turn: Turn, phase: PhaseOf<"joining">, event: GroupEvent): void {
+  const { term, generation, keep } = phase;
+  if (event.kind === "written" && phase.step === "writing" && event.metadata.generation === generation) {
+    turn.go({ ...phase, step: "launching" });
+    return turn.act({ kind: "stand_by", generation, term, keep });
+  }
+  if (event.kind === "standing") {
+    turn.act({ kind: "send", message: { kind: "accept", term, generation, keep } });
+    return turn.go({ kind: "receiving", term, generation, keep, step: "copying" });
+  }
+  const failed = event.kind === "standby_failed" || event.kind === "write_failed" ||
+    event.kind === "qemu_lost" ||
+    event.kind === "engine_failed";
+  if (failed) {
+    turn.alarm("standby", `This host cannot be the backup: ${event.why}`);
+    turn.act({ kind: "send", message: { kind: "refuse", term, generation, why: event.why } });
+    turn.act({ kind: "hold" }, { kind: "kill_qemu" });
+    turn.go({ kind: "waiting", why: event.why, wantsStart: false });
+  }
+}
+
+/** True when something here, or the peer's word, makes this copy worthless. */
+function copyEnds(turn: Turn, copy: { term: number; generation: number }, event: GroupEvent): boolean {
+  switch (event.kind) {
+    case "qemu_lost":
+    case "engine_failed":
+    case "disk_failed":
+      turn.alarm("copy-lost", `The copy is given up: ${event.why}`);
+      turn.state.common = 0;
+      turn.act({ kind: "kill_qemu" });
+      return true;
+    case "word": {
+      const { word } = event;
+      if (word.role === ROLES.STOPPED) return word.term >= copy.term;
+      if (word.role === ROLES.PRIMARY && word.term > copy.term) return true;
+      const asks = (word.flags & FLAGS.ASKS_PROMISE) !== 0 && word.generation === copy.generation;
+      return asks && word.role === ROLES.PRIMARY;
+    }
+    default:
+      return false;
+  }
+}
+
+/** Why this host may want to start its copy now; null: no reason. */
+function vmGone(turn: Turn, copy: { term: number; generation: number }): Cause | null {
+  const { peer, silent, heard } = turn.state;
+  if (peer !== null && gaveWay(peer, { ...copy, heard })) {
+    return (peer.flags & FLAGS.HANDED) !== 0 ? "handed" : "yielded";
+  }
+  return silent ? "silence" : null;
+}
+
+/** The peer says that the VM of this term is not there any more: it yielded, or its runner has started anew. */
+function gaveWay(peer: Word, copy: { term: number; generation: number; heard: number }): boolean {
+  if (peer.role === ROLES.YIELDED) return peer.term === copy.term && peer.generation === copy.generation;
+  return peer.role === ROLES.WAITING && peer.term <= copy.term && copy.heard >= copy.term;
+}
+
+function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent): void {
+  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  const { term, generation } = phase;
+  if (event.kind === "word" && phase.step === "copying") {
+    // The VM is gone, and this part of a copy is of no use: let the other host start it from its own disks.
+    const asks = (event.word.flags & FLAGS.ASKS_PROMISE) !== 0;
+    if (gaveWay(event.word, { ...phase, heard: asks ? term : turn.state.heard })) return abandon(turn, phase);
+  }
+  if (event.kind === "whole" && phase.step === "copying") {
+    turn.go({ ...phase, step: "marking" });
+    return turn.write({ generation, term, role: "backup", copy: "whole", epoch: event.epoch });
+  }
+  if (event.kind === "written" && phase.step === "marking" && event.metadata.copy === "whole") {
+    turn.state.common = generation;
+    turn.go({ kind: "ready", term, generation });
+    return consider(turn, { term, generation });
+  }
+  if (event.kind === "write_failed") return abandon(turn, phase);
+  if (event.kind === "peer" && event.silent) {
+    turn.alarm("held", "The other host is silent, and the copy here is not whole: it cannot take over");
+  }
+}
+
+function inReady(turn: Turn, phase: PhaseOf<"ready">, event: GroupEvent): void {
+  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  if (event.kind === "word" || event.kind === "peer") consider(turn, phase);
+}
+
+function consider(turn: Turn, copy: { term: number; generation: number }): void {
+  const cause = vmGone(turn, copy);
+  if (cause === null) return;
+  turn.go({ kind: "asking", term: copy.term, generation: copy.generation, cause, why: "" });
+  settle(turn);
+}
+
+function settle(turn: Turn): void {
+  const { phase, state } = turn;
+  if (phase.kind !== "asking") return;
+  const { term, generation } = phase;
+  const cause = vmGone(turn, phase);
+  if (cause === null) return turn.go({ kind: "ready", term, generation });
+  const given = cause !== "silence";
+  if (!given && !state.silenceChecked) return turn.act({ kind: "check_silence" });
+  const verdict = turn.judge("promote", given);
+  if (verdict.kind === "grant") {
+    const unless = given ? "never" : "heard";
+    return grant(turn, { term, generation, next: turn.nextTerm(), unless });
+  }
+  const why = verdict.kind === "ask" ? "asked" : verdict.why;
+  if (why === phase.why) return;
+  turn.go({ ...phase, cause, why });
+  if (verdict.kind === "ask") turn.act({ kind: "ask", term: turn.nextTerm(), purpose: "promote" });
+  else turn.alarm("held", `The copy is not started: ${why}`);
+}
+
+function grant(
+  turn: Turn,
+  to: { term: number; generation: number; next: number; unless: "heard" | "never" },
+): void {
+  turn.go({ kind: "promoting", ...to, step: "writing" });
+  turn.write({ generation: to.generation, term: to.next, role: "primary", copy: "whole" });
+}
+
+function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void {
+  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  if (event.kind === "granted") {
+    const { term, generation } = phase;
+    return grant(turn, { term, generation, next: event.term, unless: "never" });
+  }
+  if (event.kind === "refused") return turn.go({ ...phase, why: event.why });
+  const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
+    event.kind === "timer";
+  if (decides) settle(turn);
+}
+
+function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent): void {
+  const { term, generation, next, unless } = phase;
+  if (phase.step === "writing") {
+    if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+    if (event.kind === "written" && event.metadata.term === next) {
+      turn.go({ ...phase, step: "restoring" });
+      turn.act({ kind: "promote", term: next, unless });
+    } else if (event.kind === "write_failed") {
+      turn.go({ kind: "asking", term, generation, cause: "silence", why: event.why });
+      turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+    }
+    return;
+  }
+  switch (event.kind) {
+    case "promoted":
+      turn.state.common = 0;
+      return enterSolo(turn, next);
+    case "promote_refused":
+      // The peer is heard after all, and nothing was done: the copy is what it was, which is written again.
+      turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
+      return turn.write({ generation, term: next, role: "backup", copy: "whole" });
+    case "promote_failed":
+    case "qemu_lost":
+    case "engine_failed":
+      if (event.kind === "engine_failed") return fence(turn, event.why);
+      turn.alarm("promote", `The copy could not be resumed (${event.why}); the VM starts from its disks`);
+      turn.act({ kind: "hold" }, { kind: "kill_qemu" });
+      return turn.go({ kind: "starting", term: next, step: "launching" });
+    default:
+      return;
+  }
+}

@@ -1,0 +1,167 @@
+/** The decisions of a host without VM and without a copy in use: at its start, after a restart, after its VM ended. */
+
+import { abandon, considerInvite } from "./step_backup.ts";
+import { enterSolo } from "./step_primary.ts";
+import { lastSolo, type PhaseOf, promised, type Turn, wantsPromise } from "./turn.ts";
+import { FLAGS, type GroupEvent, type Metadata, ROLES, type Word } from "./types.ts";
+
+export function waitingStep(turn: Turn, event: GroupEvent): void {
+  const { phase } = turn;
+  if (event.kind === "write_failed") turn.alarm("metadata", `The metadata cannot be written: ${event.why}`);
+  switch (phase.kind) {
+    case "off":
+      if (event.kind !== "begin") return;
+      turn.state.disk = event.metadata;
+      turn.go({ kind: "waiting", why: "it has just started", wantsStart: event.start });
+      turn.act({ kind: "set_timer", timer: "decide", after: "takeover" });
+      return;
+    case "waiting":
+      return inWaiting(turn, phase, event);
+    case "starting":
+      return inStarting(turn, phase, event);
+    case "fencing":
+      if (event.kind === "qemu_gone") turn.go({ kind: "waiting", why: phase.why, wantsStart: false });
+      return;
+    case "stopping":
+      return inStopping(turn, phase, event);
+    case "stopped":
+      return inStopped(turn, phase, event);
+    default:
+      return;
+  }
+}
+
+function inWaiting(turn: Turn, phase: PhaseOf<"waiting">, event: GroupEvent): void {
+  if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
+  if (event.kind === "command" && event.command === "start") turn.go({ ...phase, wantsStart: true });
+  if (event.kind === "granted") return start(turn, event.term);
+  if (event.kind === "timer") turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
+    event.kind === "timer";
+  if (decides) evaluate(turn);
+}
+
+/** May this host start the VM from its disks? */
+export function evaluate(turn: Turn): void {
+  const { phase, state } = turn;
+  if (phase.kind !== "waiting") return;
+  const { disk, peer, silent } = state;
+  const asked = peer !== null && !silent && (peer.flags & FLAGS.ASKS_PROMISE) !== 0;
+  if (asked && disk?.role === "backup" && disk.copy === "whole" && disk.generation === peer.generation) {
+    return abandon(turn, { term: peer.term, generation: peer.generation });
+  }
+  if (silent) return evaluateAlone(turn, phase);
+  if (peer === null) return;
+  const other = relation(peer, disk);
+  if (other === "gave way" || (other === "empty" && (phase.wantsStart || disk !== null))) {
+    return judgeStart(turn, phase, true);
+  }
+  const why = wantsPromise(state)
+    ? "it asks the other host to give up a copy that is not whole"
+    : other === "newer"
+    ? "the other host has the VM, or a newer copy of it"
+    : "the other host's copy takes over";
+  if (why !== phase.why) turn.go({ ...phase, why });
+}
+
+function evaluateAlone(turn: Turn, phase: PhaseOf<"waiting">): void {
+  const { disk, heard, silenceChecked, confirmedOff } = turn.state;
+  if (!silenceChecked) return turn.act({ kind: "check_silence" });
+  // The operator's own order, or the certainty that no other copy is newer.
+  const certain = lastSolo(disk) && (disk?.term ?? 0) >= heard;
+  const ordered = phase.wantsStart && (disk === null ? heard === 0 : confirmedOff);
+  if (certain || ordered) return judgeStart(turn, phase, disk === null);
+  const why = disk === null
+    ? "it is empty, and the other host is not heard"
+    : "its copy may be behind, and the other host is not heard: confirm that it is off, then start";
+  if (why === phase.why) return;
+  turn.go({ ...phase, why });
+  turn.alarm("held", `The VM is not started: ${why}`);
+}
+
+/** What the peer's word means for a host that waits. */
+function relation(peer: Word, disk: Metadata | null): "gave way" | "empty" | "newer" | "unclear" {
+  const mine = disk?.term ?? 0;
+  if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
+  if (disk !== null && disk.role === "primary" && promised(peer, disk)) return "gave way";
+  if (peer.role === ROLES.BACKUP) {
+    // A copy that was given up before this host's last run.
+    return (peer.flags & FLAGS.PROMISED) !== 0 && lastSolo(disk) ? "gave way" : "unclear";
+  }
+  if (peer.role !== ROLES.WAITING) return "unclear";
+  if (peer.term === 0) return "empty";
+  return rank(mineAsWord(disk)) > rank(peer) ? "gave way" : "newer";
+}
+
+function mineAsWord(disk: Metadata | null): Word & { primary: boolean } {
+  const flags = lastSolo(disk)
+    ? FLAGS.LAST_SOLO
+    : disk?.copy === "whole" && disk.role === "backup"
+    ? FLAGS.COPY_WHOLE
+    : 0;
+  const primary = disk?.role === "primary";
+  return {
+    generation: disk?.generation ?? 0,
+    term: disk?.term ?? 0,
+    epoch: 0,
+    role: ROLES.WAITING,
+    flags,
+    primary,
+  };
+}
+
+/** Of two hosts that both wait, the one with the greater rank has the newer copy. A former primary says neither flag. */
+function rank(word: Word): number {
+  const kind = (word.flags & FLAGS.LAST_SOLO) !== 0 ? 3 : (word.flags & FLAGS.COPY_WHOLE) !== 0 ? 1 : 2;
+  return word.term * 4 + kind;
+}
+
+function judgeStart(turn: Turn, phase: PhaseOf<"waiting">, gaveWay: boolean): void {
+  const verdict = turn.judge("start", gaveWay);
+  if (verdict.kind === "grant") return start(turn, turn.nextTerm());
+  const why = verdict.kind === "ask" ? "asked" : verdict.why;
+  if (why === phase.why) return;
+  turn.go({ ...phase, why });
+  if (verdict.kind === "ask") turn.act({ kind: "ask", term: turn.nextTerm(), purpose: "start" });
+  else turn.alarm("held", `The VM is not started: ${why}`);
+}
+
+function start(turn: Turn, term: number): void {
+  turn.go({ kind: "starting", term, step: "writing" });
+  turn.write({ generation: turn.state.disk?.generation ?? 0, term, role: "primary", copy: "none" });
+}
+
+function inStarting(turn: Turn, phase: PhaseOf<"starting">, event: GroupEvent): void {
+  if (event.kind === "written" && phase.step === "writing" && event.metadata.term === phase.term) {
+    turn.go({ ...phase, step: "launching" });
+    if (turn.state.qemu !== "none") return turn.act({ kind: "kill_qemu" });
+    return turn.act({ kind: "launch" });
+  }
+  if (event.kind === "qemu_gone" && phase.step === "launching") return turn.act({ kind: "launch" });
+  if (event.kind === "launched") {
+    return turn.act({ kind: "open", term: phase.term, cancelHandover: false, unless: "never" });
+  }
+  if (event.kind === "solo_open") return enterSolo(turn, phase.term);
+  const failed = event.kind === "launch_failed" || event.kind === "write_failed" ||
+    event.kind === "qemu_lost" ||
+    event.kind === "engine_failed" || event.kind === "solo_refused";
+  if (!failed) return;
+  turn.alarm("start", `The VM could not be started: ${event.why}`);
+  turn.act({ kind: "hold" }, { kind: "kill_qemu" });
+  turn.go({ kind: "stopped", term: phase.term, why: event.why });
+}
+
+function inStopping(turn: Turn, phase: PhaseOf<"stopping">, event: GroupEvent): void {
+  const { term, generation, why } = phase;
+  if (event.kind === "qemu_gone") turn.write({ generation, term, role: "stopped", copy: "none" });
+  const written = event.kind === "written" && event.metadata.role === "stopped";
+  if (written || event.kind === "write_failed") turn.go({ kind: "stopped", term, why });
+}
+
+function inStopped(turn: Turn, phase: PhaseOf<"stopped">, event: GroupEvent): void {
+  if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
+  if (event.kind !== "command" || event.command !== "start") return;
+  const { peer, silent } = turn.state;
+  if (!silent && peer !== null && peer.role === ROLES.PRIMARY && peer.term > phase.term) return;
+  start(turn, turn.nextTerm());
+}

@@ -1,0 +1,176 @@
+/** One step in the making: the state that it will leave, and the actions so far. The only place that assigns a phase. */
+
+import type { Question, Verdict } from "./arbiter.ts";
+import {
+  type Action,
+  FLAGS,
+  type GroupState,
+  type Metadata,
+  type Phase,
+  ROLES,
+  type Step,
+  type Word,
+} from "./types.ts";
+
+/** The phase of this kind. */
+export type PhaseOf<Kind extends Phase["kind"]> = Extract<Phase, { kind: Kind }>;
+
+export class Turn {
+  state: GroupState;
+  readonly actions: Action[] = [];
+
+  constructor(state: GroupState) {
+    this.state = { ...state };
+  }
+
+  get phase(): Phase {
+    return this.state.phase;
+  }
+
+  go(phase: Phase): void {
+    this.state.phase = phase;
+  }
+
+  act(...actions: Action[]): void {
+    this.actions.push(...actions);
+  }
+
+  alarm(code: string, text: string): void {
+    this.act({ kind: "alarm", code, text });
+  }
+
+  write(metadata: Omit<Metadata, "peer" | "epoch"> & { epoch?: number }): void {
+    const epoch = metadata.epoch ?? this.state.disk?.epoch ?? 0;
+    this.act({ kind: "write", metadata: { ...metadata, epoch, peer: this.state.settings.peerName } });
+  }
+
+  /** A term that nobody known here has used. */
+  nextTerm(): number {
+    const { disk, peer, heard, phase } = this.state;
+    const own = "term" in phase ? phase.term : 0;
+    return Math.max(own, disk?.term ?? 0, peer?.term ?? 0, heard) + 1;
+  }
+
+  /** Asks the arbiter. Silence counts only when it was looked at again after the last change. */
+  judge(purpose: Question["purpose"], peerGaveWay: boolean): Verdict {
+    const { silent, silenceChecked, lanAnswers, confirmedOff, settings } = this.state;
+    return settings.arbiter.judge({
+      purpose,
+      silent: silent && silenceChecked,
+      lanAnswers,
+      peerGaveWay,
+      confirmedOff,
+    });
+  }
+
+  /** Ends the turn: says the word anew when it has changed. */
+  end(): Step {
+    const word = wordOf(this.state);
+    if (!sameWord(word, this.state.said)) {
+      this.state.said = word;
+      this.act({ kind: "say", word });
+    }
+    return { state: this.state, actions: this.actions };
+  }
+}
+
+function sameWord(a: Word, b: Word): boolean {
+  return a.role === b.role && a.flags === b.flags && a.term === b.term && a.generation === b.generation;
+}
+
+/** True when the peer promised that its copy of this term and generation will not be started. */
+export function promised(peer: Word | null, copy: { term: number; generation: number }): boolean {
+  return peer !== null && (peer.flags & FLAGS.PROMISED) !== 0 && peer.term === copy.term &&
+    peer.generation === copy.generation;
+}
+
+/** True when this host, by what it wrote, ran last while no other copy could be started. */
+export function lastSolo(disk: Metadata | null): boolean {
+  return disk !== null && disk.role === "primary" && (disk.copy === "none" || disk.copy === "partial");
+}
+
+/** True when the peer asks for a promise while this waiting host has no copy of what it asks about. */
+function mayPromiseAtOnce(state: GroupState): boolean {
+  const { peer, disk } = state;
+  if (peer === null || (peer.flags & FLAGS.ASKS_PROMISE) === 0) return false;
+  return disk === null || disk.role !== "backup" || disk.copy !== "whole" ||
+    disk.generation !== peer.generation;
+}
+
+function waitingWord(state: GroupState, asks: boolean): Word {
+  const { disk, peer } = state;
+  if (peer !== null && peer.term >= (disk?.term ?? 0) && mayPromiseAtOnce(state) && !asks) {
+    const { term, generation } = peer;
+    return { generation, term, epoch: 0, role: ROLES.WAITING, flags: FLAGS.PROMISED };
+  }
+  let flags = asks ? FLAGS.ASKS_PROMISE : 0;
+  if (lastSolo(disk)) flags |= FLAGS.LAST_SOLO;
+  if (disk?.role === "backup" && disk.copy === "whole") flags |= FLAGS.COPY_WHOLE;
+  return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch: 0, role: ROLES.WAITING, flags };
+}
+
+/** A restarted primary wants a promise from a backup whose copy is not whole. */
+export function wantsPromise(state: GroupState): boolean {
+  const { peer, disk } = state;
+  return disk?.role === "primary" && peer !== null && peer.role === ROLES.BACKUP && peer.term <= disk.term &&
+    (peer.flags & (FLAGS.COPY_WHOLE | FLAGS.PROMISED)) === 0;
+}
+
+/** What the heartbeats say in this state. */
+export function wordOf(state: GroupState): Word {
+  const { phase, disk } = state;
+  const own = { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch: 0 };
+  const say = (role: number, flags = 0, at: { generation?: number; term: number } = own): Word => ({
+    generation: at.generation ?? own.generation,
+    term: at.term,
+    epoch: 0,
+    role,
+    flags,
+  });
+  switch (phase.kind) {
+    case "off":
+      return say(ROLES.NONE);
+    case "waiting":
+      return waitingWord(state, wantsPromise(state));
+    case "starting":
+      return phase.step === "writing"
+        ? waitingWord(state, false)
+        : say(ROLES.PRIMARY, 0, { term: phase.term });
+    case "solo":
+      return say(ROLES.PRIMARY, 0, { term: phase.term });
+    case "syncing":
+    case "protected":
+      return say(ROLES.PRIMARY, 0, phase);
+    case "deciding": {
+      const asks = phase.bound || phase.cause !== "silence" ? FLAGS.ASKS_PROMISE : 0;
+      return phase.handed ? say(ROLES.YIELDED, asks | FLAGS.HANDED, phase) : say(ROLES.PRIMARY, asks, phase);
+    }
+    case "going_solo":
+      return phase.handed ? say(ROLES.YIELDED, FLAGS.HANDED, phase) : say(ROLES.PRIMARY, 0, phase);
+    case "handing":
+      return phase.step === "last" ? say(ROLES.PRIMARY, 0, phase) : say(ROLES.YIELDED, FLAGS.HANDED, phase);
+    case "yielded":
+      return say(ROLES.YIELDED, 0, phase);
+    case "joining":
+    case "receiving":
+    case "abandoning":
+      return say(ROLES.BACKUP, 0, phase);
+    case "ready":
+    case "asking":
+      return say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase);
+    case "promoting":
+      return phase.step === "writing"
+        ? say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase)
+        : say(ROLES.PRIMARY, 0, { term: phase.next, generation: phase.generation });
+    case "stale":
+      return say(ROLES.BACKUP, FLAGS.PROMISED, phase);
+    case "fencing":
+      return say(ROLES.NONE);
+    case "stopping":
+      return say(ROLES.PRIMARY, 0, phase);
+    case "stopped":
+      return say(ROLES.STOPPED, 0, { term: phase.term });
+    default:
+      return phase satisfies never;
+  }
+}

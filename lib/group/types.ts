@@ -1,0 +1,227 @@
+/** The vocabulary of the decision: what a host knows, what happens to it, what it does. Data only. */
+
+import type { Arbiter } from "./arbiter.ts";
+
+/** What a heartbeat says of a host (isf_say's role). Zero is what nobody says. */
+export const ROLES = {
+  NONE: 0,
+  /** No VM here, and nothing that could become one without being asked. */
+  WAITING: 1,
+  /** The VM is here: it runs, or stands still until its output may leave; or it is being started under a grant. */
+  PRIMARY: 2,
+  /** Receives or keeps a copy. */
+  BACKUP: 3,
+  /** Was primary in this term; its VM is gone (or handed over) and will not run again in it. */
+  YIELDED: 4,
+  /** The VM was ended on purpose. */
+  STOPPED: 5,
+} as const;
+
+/** What a heartbeat says beside the role (isf_say's flags); each of the word's own term and generation. */
+export const FLAGS = {
+  /** Backup: my copy is whole, and my metadata say so. */
+  COPY_WHOLE: 1,
+  /** My copy will not be started: written down durably before it is said. */
+  PROMISED: 2,
+  /** Primary: I want to go on without you; promise. */
+  ASKS_PROMISE: 4,
+  /** Waiting: I ran last, and no other copy was whole then. */
+  LAST_SOLO: 8,
+  /** Yielded: by a switchover; the copy's last epoch is the VM's last. */
+  HANDED: 16,
+} as const;
+
+/** A heartbeat's word. */
+export interface Word {
+  generation: number;
+  term: number;
+  epoch: number;
+  role: number;
+  flags: number;
+}
+
+/** What a host remembers across a power loss (metadata.ts). */
+export interface Metadata {
+  /** Names one copying from one primary to one backup. 0: none yet. */
+  generation: number;
+  /** The newest term that this host has taken part in. */
+  term: number;
+  role: "primary" | "backup" | "stopped";
+  /** Newest whole epoch that is known here; a hint, for ranking. */
+  epoch: number;
+  /** Of the copy that is NOT the running VM: on a primary what the peer may have, on a backup what is here. */
+  copy: "none" | "partial" | "whole" | "stale";
+  /** Name of the other host. */
+  peer: string;
+}
+
+/** Messages between the two runners, over the replication lines. They may be lost; none may arrive twice. */
+export type Message =
+  | { kind: "invite"; term: number; generation: number; keepGeneration: number }
+  | { kind: "accept"; term: number; generation: number; keep: boolean }
+  | { kind: "refuse"; term: number; generation: number; why: string };
+
+/** Why a host that has a VM or a copy asks the arbiter. */
+export type Cause = "silence" | "links" | "promised" | "copy-lost" | "stall" | "yielded" | "handed";
+
+/** Where a host is. Each carries only what this state has; `term` is the one that the engine works under. */
+export type Phase =
+  | { kind: "off" }
+  | { kind: "waiting"; why: string; wantsStart: boolean }
+  | { kind: "starting"; term: number; step: "writing" | "launching" }
+  | { kind: "solo"; term: number; invite: Invite | null }
+  | { kind: "syncing"; term: number; generation: number; leaving: boolean }
+  | { kind: "protected"; term: number; generation: number }
+  /** `bound`: a newer term is written, so protection cannot simply go on. `why`: what the arbiter said last. */
+  | {
+    kind: "deciding";
+    term: number;
+    generation: number;
+    cause: Cause;
+    bound: boolean;
+    handed: boolean;
+    why: string;
+  }
+  | {
+    kind: "going_solo";
+    term: number;
+    generation: number;
+    next: number;
+    handed: boolean;
+    unless: "heard" | "never";
+    step: "writing" | "opening";
+  }
+  | { kind: "handing"; term: number; generation: number; step: "last" | "offered" }
+  | { kind: "yielded"; term: number; generation: number }
+  | { kind: "joining"; term: number; generation: number; keep: boolean; step: "writing" | "launching" }
+  | { kind: "receiving"; term: number; generation: number; keep: boolean; step: "copying" | "marking" }
+  | { kind: "ready"; term: number; generation: number }
+  | { kind: "asking"; term: number; generation: number; cause: Cause; why: string }
+  | {
+    kind: "promoting";
+    term: number;
+    generation: number;
+    next: number;
+    unless: "heard" | "never";
+    step: "writing" | "restoring";
+  }
+  | { kind: "abandoning"; term: number; generation: number }
+  | { kind: "stale"; term: number; generation: number }
+  | { kind: "fencing"; term: number; why: string }
+  | { kind: "stopping"; term: number; generation: number; why: string }
+  | { kind: "stopped"; term: number; why: string };
+
+/** An invitation to be the backup, on its way. */
+export interface Invite {
+  generation: number;
+  step: "writing" | "sent" | "agreed";
+}
+
+/** Everything that `step` knows. */
+export interface GroupState {
+  settings: Settings;
+  phase: Phase;
+  /** What is durably written; null: nothing yet. */
+  disk: Metadata | null;
+  /** All paths to the peer are silent. */
+  silent: boolean;
+  /** The reference on the LAN answers. */
+  lanAnswers: boolean;
+  /** Silence was looked at again after the last event that changed it. */
+  silenceChecked: boolean;
+  links: readonly [boolean, boolean];
+  /** The peer's newest word. */
+  peer: Word | null;
+  /** The greatest term in which the peer said that it has the VM. */
+  heard: number;
+  /** The operator said that the other host is off; forgotten when it is heard. */
+  confirmedOff: boolean;
+  /** What QEMU is here. */
+  qemu: "none" | "primary" | "standby";
+  /** Generation of the intact copy in this process's memory (backup), or of the last protection (primary); 0: none. */
+  common: number;
+  /** The word that was said last. */
+  said: Word;
+}
+
+/** What does not change while the runner lives. */
+export interface Settings {
+  arbiter: Arbiter;
+  peerName: string;
+  /** Without a commit for the stall bound: wait for the backup, or go on without it. */
+  onStall: "wait" | "solo";
+  /** Bring a backup up whenever there is one. */
+  autoProtect: boolean;
+}
+
+/** What happens to a host. */
+export type GroupEvent =
+  | { kind: "begin"; metadata: Metadata | null; start: boolean }
+  /** Heartbeats; `checked`: read just now, in answer to check_silence. */
+  | { kind: "peer"; silent: boolean; lanAnswers: boolean; checked: boolean }
+  | { kind: "word"; word: Word }
+  | { kind: "link"; link: 0 | 1; up: boolean }
+  | { kind: "message"; message: Message }
+  | { kind: "protected" }
+  | { kind: "whole"; epoch: number }
+  | { kind: "stalled" }
+  | { kind: "handed" }
+  | { kind: "qemu_lost"; why: string }
+  | { kind: "guest_off" }
+  | { kind: "engine_failed"; why: string }
+  | { kind: "disk_failed"; why: string }
+  | { kind: "granted"; term: number }
+  | { kind: "refused"; why: string }
+  | { kind: "command"; command: "start" | "switchover" | "stop" | "confirm_peer_off" | "protect" | "yield" }
+  | { kind: "timer"; timer: Timer }
+  | { kind: "written"; metadata: Metadata }
+  | { kind: "write_failed"; why: string }
+  /** The answers to actions. */
+  | { kind: "launched" }
+  | { kind: "launch_failed"; why: string }
+  | { kind: "qemu_gone" }
+  | { kind: "solo_open" }
+  | { kind: "solo_refused"; why: "overtaken" | "not_this_term" }
+  | { kind: "standing" }
+  | { kind: "standby_failed"; why: string }
+  | { kind: "promoted" }
+  | { kind: "promote_refused" }
+  | { kind: "promote_failed"; why: string };
+
+export type Timer = "links" | "invite" | "handing" | "decide";
+
+/** What a host is to do. The runner performs them in order, each to its end before the next, but for `write`, whose
+ * end comes as `written`, and those whose answers are events. */
+export type Action =
+  /** Answer: written, or write_failed. Nothing that needs it is done before. */
+  | { kind: "write"; metadata: Metadata }
+  | { kind: "say"; word: Word }
+  | { kind: "send"; message: Message }
+  /** Start QEMU stopped and attach the engine. Answer: launched, or launch_failed. */
+  | { kind: "launch" }
+  /** Open the gate in `term` (engine solo), continue the VM if it stands, announce it. `unless: "heard"`: if a path is
+   * alive at that very moment do nothing and answer solo_refused overtaken. Answer: solo_open; solo_refused. */
+  | { kind: "open"; term: number; cancelHandover: boolean; unless: "heard" | "never" }
+  | { kind: "sync"; generation: number; term: number; changedOnly: boolean }
+  | { kind: "hold" }
+  | { kind: "handover" }
+  | { kind: "cancel_handover" }
+  /** Engine standby, with a standby QEMU beside it. Answer: standing, or standby_failed. */
+  | { kind: "stand_by"; generation: number; term: number; keep: boolean }
+  /** Engine promote, restore, solo, continue, announce. `unless` as in open; answer promoted, promote_refused (nothing
+   * was done), or promote_failed (the copy is used up). */
+  | { kind: "promote"; term: number; unless: "heard" | "never" }
+  /** Answer: qemu_gone. */
+  | { kind: "kill_qemu" }
+  /** Ask an arbiter that is elsewhere. Answer: granted, refused. */
+  | { kind: "ask"; term: number; purpose: "solo" | "promote" | "start" }
+  /** Read silence from the status page now. Answer: peer, checked. */
+  | { kind: "check_silence" }
+  | { kind: "set_timer"; timer: Timer; after: "takeover" | "second" | "bound" }
+  | { kind: "alarm"; code: string; text: string };
+
+/** What a step gives back. */
+export interface Step {
+  state: GroupState;
+  actions: Action[];
+}
