@@ -4,6 +4,26 @@ import { type Command, processIo, runCommand } from "./lib/cli/command.ts";
 
 const commands: Command[] = [
   {
+    name: "demo",
+    summary: "shows it: two hosts on this machine, a protected VM, a fault of your choice",
+    load: () => import("./lib/cli/demo.ts"),
+  },
+  {
+    name: "runner",
+    summary: "runs this host's part of one protected VM",
+    load: () => import("./lib/cli/runner.ts"),
+  },
+  {
+    name: "lab",
+    summary: "two hosts on one machine, by hand: up, down, status, fault, exec",
+    load: () => import("./lib/cli/lab.ts"),
+  },
+  {
+    name: "lab-client",
+    summary: "counts over one TCP connection to the demo's guest",
+    load: () => import("./lib/cli/lab_client.ts"),
+  },
+  {
     name: "version",
     summary: "says the version, how it was built, and the engine's ABI",
     load: () => import("./lib/cli/version.ts"),
