@@ -19,6 +19,7 @@
 #define DISK_CHUNK (64u << 10)     /* granule of the changed-bitmap, of hashes, of sync */
 
 struct disk;
+struct disk_io;
 
 struct disk_config {
     const char *image;      /* raw file or block device; size a multiple of 512, at most 16 TiB; locked (OFD lock) against a second user */
@@ -27,11 +28,12 @@ struct disk_config {
     const char *bitmap;     /* path of the persistent changed-bitmap */
     const char *socket;     /* unix socket of the NBD export, or NULL */
     const char *export_name;
-    uint64_t log_bytes;     /* bound of the log in memory, 0 = 256 MiB; beyond it NBD writes wait (back-pressure) */
+    uint64_t log_bytes;     /* bound of the log in memory, 0 = 256 MiB; beyond it NBD writes wait (back-pressure, see disk_release) */
     void *context;
     void (*on_log)(void *context);                     /* something for disk_next() */
     void (*on_durable)(void *context, uint64_t epoch); /* all writes of epochs <= epoch are in the journal, synced */
     void (*on_error)(void *context, int error, const char *what); /* image or journal failed: no commit from here on */
+    const struct disk_io *io; /* NULL; tests put their own system calls here (disk_io.h) */
 };
 
 /* Opens, replays the journal (whole epochs only), starts the NBD server. `problem` gets one sentence with what to do.
@@ -48,6 +50,9 @@ int disk_direct(struct disk *d);
  * (not yet protected); without, FLUSH is answered at once. */
 int disk_epochs(struct disk *d, uint64_t first, int waits);
 void disk_flush_waits(struct disk *d, int waits);
+/* In EPOCHS mode writes wait when the log is full; QEMU cannot stop the VM while they do. Lets all writes through until the next barrier: to be called
+ * before a checkpoint that is triggered while stats.log_bytes is high. (Without it they go on after 250 ms, up to twice log_bytes.) */
+void disk_release(struct disk *d);
 
 /* ---- the epoch log ---- */
 /* Closes the open epoch (which must be `epoch`) and opens epoch + 1. QEMU is stopped and no request is under way. Returns the
@@ -73,10 +78,12 @@ int disk_stage(struct disk *d, uint64_t epoch, uint64_t offset, uint64_t length,
 void disk_discard(struct disk *d);
 
 /* ---- sync ---- */
-/* From now on (persistently) remembers which chunks change, from an empty (all = 0) or a full (all = 1) bitmap. In EPOCHS mode a chunk is
- * marked by each write of a not yet commonly committed epoch; disk_changed_clear() forgets epochs <= epoch. */
+/* From now on (persistently) remembers which chunks change, from an empty (all = 0) or a full (all = 1) bitmap. In DIRECT mode each write marks its
+ * chunks. In EPOCHS mode writes go over by disk_next() and mark nothing; when disk_direct() ends it, what the epochs after the last commit
+ * wrote is marked. The first disk_commit() while FLUSH does not wait (protected, both hosts have it) begins anew by itself, from an empty
+ * bitmap, on either host; never begin an empty one after disk_direct(), it would forget the last, unacknowledged epochs. */
 int disk_changed_begin(struct disk *d, int all);
-/* The bitmap on disk is to be trusted (it was closed or synced in order, and is from `generation`). */
+/* The bitmap misses no change since its begin, also across restarts and crashes. Starts the taking over: what an aborted sync took comes again. */
 int disk_changed_trusted(struct disk *d);
 /* Takes the next run of changed chunks at or after *offset: clears them and returns 1 with offset/length (<= 1 MiB); 0 at the end. A write
  * that comes while it is being copied marks it again. */
