@@ -116,7 +116,7 @@ async function buildShim(): Promise<boolean> {
   const headers = filesIn(`${ROOT}/ffi/src`, ".h");
   if (!outdated(NATIVE.shim, [source, ...headers, COMPAT, ...scripts()])) return false;
   const objects = await compile([source], { headers, to: `${CACHE}/native/objects` });
-  await linkLibrary(NATIVE.shim, { objects, libraries: [], exported: "" });
+  await linkLibrary(NATIVE.shim, { objects, libraries: [], exported: "mmap" }); // it stands before libc's mmap and mmap64
   return true;
 }
 
