@@ -165,6 +165,24 @@ static void open_disk(void)
         complain("cannot open", LOG_PATH);
 }
 
+/* Kernel threads that wake up though there is nothing to do would dirty pages in an idle guest. */
+static void quieten_kernel(void)
+{
+    static const char *const settings[][2] = {
+        {"/proc/sys/vm/compaction_proactiveness", "0"},
+        {"/proc/sys/vm/stat_interval", "60"},
+        {"/proc/sys/vm/dirty_writeback_centisecs", "3000"},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue; /* an older kernel without this setting */
+        if (write(fd, settings[i][1], strlen(settings[i][1])) < 0)
+            complain("cannot set", settings[i][0]);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     char pool_mb[16];
@@ -174,6 +192,7 @@ int main(void)
     mount_one("sysfs", "/sys", "");
     mount_one("tmpfs", "/tmp", "size=16m");
     signal(SIGPIPE, SIG_IGN);
+    quieten_kernel();
     load_modules();
     bring_up_network();
     open_disk();

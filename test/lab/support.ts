@@ -33,6 +33,11 @@ export class Spy implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
+  /** Resolves when all that it wrote has been read. */
+  get finished(): Promise<void> {
+    return this.#reading;
+  }
+
   async says(line: string, bound_ms = 10_000): Promise<boolean> {
     return await soon(() => this.lines.includes(line), bound_ms);
   }
