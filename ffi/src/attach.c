@@ -151,6 +151,8 @@ int32_t isf_qemu_detach(isf_engine *e)
     if (e->checkpoint_thread && !atomic_load(&e->ending))
         checkpoint_want(e, WORKER_PARKED, 12000000);
     sender_stop(e);
+    for (int i = 0; i < e->nics; i++)
+        gate_reset(e->gate[i]); /* what this QEMU said and was not released is nobody's any more */
     if (e->tracker)
         tracker_close(e->tracker);
     if (e->encoder)

@@ -130,6 +130,7 @@ static void stage_device(struct isf_engine *e, struct stage *stage, uint64_t byt
 
 static void close_epoch(struct isf_engine *e, struct epoch *epoch)
 {
+    atomic_store(&e->output_waits, 0); /* before: a frame that comes from here on asks for the next epoch */
     for (int i = 0; i < e->nics; i++)
         gate_barrier(e->gate[i], epoch->number);
     for (int i = 0; i < e->disks; i++) {
@@ -137,7 +138,6 @@ static void close_epoch(struct isf_engine *e, struct epoch *epoch)
         epoch->disk_extents += n > 0 ? (uint64_t)n : 0;
         epoch->has_disk |= n > 0;
     }
-    atomic_store(&e->output_waits, 0);
 }
 
 void epoch_free(struct isf_engine *e, struct epoch *epoch)

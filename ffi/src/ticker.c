@@ -121,10 +121,12 @@ static void percentiles(struct isf_engine *e, struct isf_status *s)
 /* Data goes back to link A when that has been well for a while. */
 static void prefer_a(struct isf_engine *e)
 {
-    if (atomic_load(&e->active) != 1 || !atomic_load(&e->link_up[0]) || atomic_load(&e->mode) == ISF_SYNCING)
+    if (atomic_load(&e->active) != 1 || !atomic_load(&e->link_up[0]))
         return;
     pthread_mutex_lock(&e->lock);
-    int well = isf_now_us() - e->link_up_since_us[0] > BACK_TO_A_US;
+    /* Not before the first commit: the end of a sync and the first epoch must come in order, on one line. */
+    int mode = atomic_load(&e->mode), free = mode != ISF_SYNCING && (mode != ISF_PROTECTED || e->first_commit);
+    int well = free && isf_now_us() - e->link_up_since_us[0] > BACK_TO_A_US;
     if (well) {
         atomic_store(&e->active, 0);
         e->send_reset = e->work = 1;

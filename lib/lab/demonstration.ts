@@ -217,7 +217,7 @@ function outcome(scene: Scene, found: Findings): Outcome {
     acknowledged: summary.acknowledged,
     lost: summary.lost,
     connection: summary.connection,
-    longest_gap_ms: round(options.fail === "none" ? summary.longest_gap_ms : summary.gap_since_mark_ms ?? 0),
+    longest_gap_ms: round(summary.gap_since_mark_ms ?? 0),
     detection_ms: silent && fault ? round((Number(silent["t_us"]) - fault.at_us) / 1000) : null,
     takeover_ms: first ? round(Number(first["takeover_us"]) / 1000) : null,
     checkpoints: before.status.checkpoints,
