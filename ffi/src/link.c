@@ -21,6 +21,7 @@ static void link_free(struct link *l)
 int link_open(struct link **out, const struct link_config *config)
 {
     char name[16];
+    *out = NULL;
     if (config->index < 0 || config->index > 255 || !config->on_frame || !config->on_state)
         return -EINVAL;
     struct link *l = calloc(1, sizeof *l);

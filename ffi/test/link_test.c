@@ -101,6 +101,35 @@ static void test_down(void)
     link_close(a.link);
 }
 
+static void test_ipv6(void)
+{
+    struct node a, b;
+    node_open(&b, "::1", "::1", 1, 1);
+    node_open(&a, "::1", "::1", 0, 1);
+    node_wait_up(&a, 1);
+    send_pattern(&a, 1, 10);
+    CHECK(node_wait_frames(&b, 10) && !node_corrupt(&b), "a line may be IPv6");
+    pair_close(&a, &b);
+    struct link *l;
+    struct link_config c = node_config(&a, "127.0.0.1", "::1", 0, 1);
+    CHECK(link_open(&l, &c) == -EINVAL && l == NULL, "but not half of it");
+}
+
+static void test_close_under_load(void)
+{
+    struct node a, b;
+    int kept = 1;
+    for (int i = 0; i < 20 && kept; i++) {
+        pair_open(&a, &b, 0);
+        a.any = b.any = b.reply = 1;
+        kept = node_wait_up(&a, 1);
+        send_pattern(&a, 1, i);
+        link_close(i % 2 ? b.link : a.link); /* with frames and replies on their way */
+        link_close(i % 2 ? a.link : b.link);
+    }
+    CHECK(kept, "a link may be closed at any moment");
+}
+
 static void test_stuck_reader(void)
 {
     struct node a, b;
@@ -186,6 +215,8 @@ int main(void)
     test_many_senders();
     test_callbacks_may_call();
     test_down();
+    test_ipv6();
+    test_close_under_load();
     test_stuck_reader();
     test_wrong_key();
     test_wrong_line();
