@@ -87,7 +87,8 @@ static inline void subject_write_one(uint64_t *x, int pipe_out, int pipe_in)
         uint64_t value = atomic_fetch_add(&c->value, 1);
         memcpy(bytes + i, &value, 8);
     }
-    uint8_t *at = subject_at(page) + (room == 3 ? subject_next(x) % ISF_PAGE : 0);
+    /* Whole values also in the last page: the high bytes of one are the same as those of another. */
+    uint8_t *at = subject_at(page) + (room == 3 ? subject_next(x) % ISF_PAGE / 8 * 8 : 0);
     if (write(pipe_in, bytes, length) != (ssize_t)length || read(pipe_out, at, length) != (ssize_t)length)
         abort();
     uint64_t last = (uint64_t)(at + length - 1 - subject_at(page)) / ISF_PAGE;
