@@ -24,6 +24,7 @@ export function beginState(settings: Settings): GroupState {
     disk: null,
     silent: false,
     lanAnswers: false,
+    lanTrust: "suspect",
     silenceChecked: false,
     links: [false, false],
     peer: null,
@@ -81,10 +82,12 @@ function learn(turn: Turn, event: GroupEvent): void {
   const { state } = turn;
   switch (event.kind) {
     case "peer":
-      state.silent = event.silent;
-      state.lanAnswers = event.lanAnswers;
-      state.silenceChecked = event.checked;
-      if (!event.silent) state.confirmedOff = false;
+      return learnSilence(turn, event);
+    case "path":
+      if (event.path === 2) learnLanPath(turn, event.alive);
+      break;
+    case "timer":
+      if (event.timer === "lan") lanTimer(turn);
       break;
     case "word":
       state.peer = event.word;
@@ -114,6 +117,41 @@ function learn(turn: Turn, event: GroupEvent): void {
   }
 }
 
+function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>): void {
+  const { state } = turn;
+  const began = event.silent && !state.silent;
+  const cameBack = event.lanAnswers && !state.lanAnswers && state.silent;
+  if (event.silent && (!event.lanAnswers || cameBack)) state.lanTrust = "suspect";
+  // The path on the LAN stays dead while another is alive: its end was not this host's peer's end.
+  if (!event.silent && state.silent && state.lanTrust === "dying") state.lanTrust = "suspect";
+  state.silent = event.silent;
+  state.lanAnswers = event.lanAnswers;
+  state.silenceChecked = event.checked;
+  if (!event.silent) state.confirmedOff = false;
+  if (event.silent && event.lanAnswers && state.lanTrust === "suspect" && (began || cameBack)) {
+    turn.act({ kind: "set_timer", timer: "lan", after: "takeover" });
+  }
+}
+
+function learnLanPath(turn: Turn, alive: boolean): void {
+  const { state } = turn;
+  if (alive) state.lanTrust = "ok";
+  else if (state.lanTrust === "ok") {
+    state.lanTrust = "dying";
+    turn.act({ kind: "set_timer", timer: "lan", after: "takeover" });
+  }
+}
+
+function lanTimer(turn: Turn): void {
+  const { state } = turn;
+  if (state.lanTrust === "dying" && !state.silent) state.lanTrust = "suspect";
+  // The LAN has answered for as long as a living peer would have needed to be heard on it.
+  else if (state.lanTrust === "suspect" && state.silent && state.lanAnswers) {
+    state.lanTrust = "ok";
+    state.silenceChecked = false;
+  }
+}
+
 /** True when this host's VM is a zombie: the other one has it, or had it, in a newer term. */
 function overtaken(turn: Turn, word: Word): boolean {
   if (word.role !== ROLES.PRIMARY && word.role !== ROLES.YIELDED && word.role !== ROLES.STOPPED) return false;
@@ -125,7 +163,6 @@ function overtaken(turn: Turn, word: Word): boolean {
     case "deciding":
     case "going_solo":
     case "handing":
-    case "yielded":
       return word.term > phase.term;
     // Not running yet: the one that runs in the same term wins.
     case "starting":

@@ -132,7 +132,10 @@ function vmGone(turn: Turn, copy: { term: number; generation: number }): Cause |
 /** The peer says that the VM of this term is not there any more: it yielded, or its runner has started anew. */
 function gaveWay(peer: Word, copy: { term: number; generation: number; heard: number }): boolean {
   if (peer.role === ROLES.YIELDED) return peer.term === copy.term && peer.generation === copy.generation;
-  return peer.role === ROLES.WAITING && peer.term <= copy.term && copy.heard >= copy.term;
+  if (peer.role !== ROLES.WAITING || (peer.flags & FLAGS.LAST_SOLO) !== 0 || copy.heard < copy.term) {
+    return false;
+  }
+  return peer.term <= copy.term || peer.generation === copy.generation;
 }
 
 function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent): void {
@@ -212,11 +215,26 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
 
 function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent): void {
   const { term, generation, next, unless } = phase;
-  if (phase.step === "writing") {
+  const restore = () => {
+    turn.go({ ...phase, step: "restoring" });
+    turn.act({ kind: "promote", term: next, unless });
+  };
+  // The peer is heard after all, and nothing was done: the copy is what it was, which is written again.
+  const keepCopy = () => {
+    turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
+    turn.write({ generation, term: next, role: "backup", copy: "whole" });
+  };
+  if (phase.step !== "restoring") {
     if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+    if (phase.step === "checking") {
+      if (event.kind !== "peer" || !event.checked) return;
+      return event.silent ? restore() : keepCopy();
+    }
     if (event.kind === "written" && event.metadata.term === next) {
-      turn.go({ ...phase, step: "restoring" });
-      turn.act({ kind: "promote", term: next, unless });
+      if (unless === "never") return restore();
+      // Writing took time: before this host says that it has the VM it listens once more.
+      turn.go({ ...phase, step: "checking" });
+      turn.act({ kind: "check_silence" });
     } else if (event.kind === "write_failed") {
       turn.go({ kind: "asking", term, generation, cause: "silence", why: event.why });
       turn.act({ kind: "set_timer", timer: "decide", after: "second" });
@@ -228,9 +246,7 @@ function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent)
       turn.state.common = 0;
       return enterSolo(turn, next);
     case "promote_refused":
-      // The peer is heard after all, and nothing was done: the copy is what it was, which is written again.
-      turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
-      return turn.write({ generation, term: next, role: "backup", copy: "whole" });
+      return keepCopy();
     case "promote_failed":
     case "qemu_lost":
     case "engine_failed":

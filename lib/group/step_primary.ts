@@ -1,8 +1,9 @@
 /** The decisions of a host that has the VM. */
 
+import { considerInvite } from "./step_backup.ts";
 import { evaluate } from "./step_waiting.ts";
 import { type PhaseOf, promised, type Turn } from "./turn.ts";
-import { type Cause, type GroupEvent, type Message, ROLES } from "./types.ts";
+import { type Cause, type GroupEvent, type Message, type Phase, ROLES, type Word } from "./types.ts";
 
 export function primaryStep(turn: Turn, event: GroupEvent): void {
   if (event.kind === "qemu_lost" || event.kind === "engine_failed") return vmLost(turn, event.why);
@@ -49,13 +50,30 @@ export function enterSolo(turn: Turn, term: number): void {
 
 /** A newer term is at work elsewhere: this VM stops first of all. */
 export function fence(turn: Turn, why: string): void {
-  const { state } = turn;
+  const { state, phase } = turn;
   const term = Math.max(state.peer?.term ?? 0, state.disk?.term ?? 0);
   state.common = 0;
   turn.act({ kind: "hold" }, { kind: "kill_qemu" });
   turn.alarm("fenced", `This host's VM is stopped: ${why}`);
-  turn.write({ generation: state.disk?.generation ?? 0, term, role: "backup", copy: "stale" });
-  turn.go({ kind: "fencing", term, why });
+  const yields = yieldedCopy(phase);
+  // A VM that ran alone was ahead of every copy of its generation: nobody is to take this for leave to go on.
+  const generation = yields?.generation ?? (state.disk?.generation ?? 0) + 1;
+  turn.write({ generation, term, role: "backup", copy: "stale" });
+  turn.go({ kind: "fencing", term, why, yields });
+}
+
+/** The copy that has all that this VM ever let out; null: it may have run alone. */
+function yieldedCopy(phase: Phase): { term: number; generation: number } | null {
+  switch (phase.kind) {
+    case "protected":
+    case "deciding":
+    case "handing":
+      return { term: phase.term, generation: phase.generation };
+    case "going_solo":
+      return phase.step === "writing" ? { term: phase.term, generation: phase.generation } : null;
+    default:
+      return null;
+  }
 }
 
 function stop(turn: Turn, why: string): void {
@@ -91,7 +109,7 @@ function invite(turn: Turn): void {
   if (phase.kind !== "solo" || phase.invite !== null || !state.settings.autoProtect) return;
   const { peer, silent, links, disk } = state;
   if (peer === null || silent || !(links[0] || links[1])) return;
-  const able = peer.role === ROLES.WAITING || peer.role === ROLES.BACKUP || peer.role === ROLES.STOPPED;
+  const able = peer.role !== ROLES.NONE && peer.role !== ROLES.PRIMARY;
   if (!able || peer.term > phase.term) return;
   const generation = Math.max(disk?.generation ?? 0, peer.generation) + 1;
   turn.go({ ...phase, invite: { generation, step: "writing" } });
@@ -182,9 +200,14 @@ function lossOf(turn: Turn, phase: { term: number; generation: number }, event: 
   if (event.kind === "timer" && event.timer === "links" && cutOff(turn)) return "links";
   if (event.kind === "word") {
     if (promised(event.word, phase)) return "promised";
-    if (event.word.role === ROLES.WAITING || event.word.role === ROLES.NONE) return "copy-lost";
+    if (hasNoCopy(event.word)) return "copy-lost";
   }
   return null;
+}
+
+/** The peer's runner has started anew: what it had in memory is gone. */
+function hasNoCopy(peer: Word | null): boolean {
+  return peer !== null && (peer.role === ROLES.WAITING || peer.role === ROLES.NONE);
 }
 
 function watchLinks(turn: Turn, event: GroupEvent): void {
@@ -235,11 +258,11 @@ function decide(
 }
 
 function settle(turn: Turn): void {
-  const { phase, state } = turn;
-  if (phase.kind !== "deciding") return;
-  const { term, generation, handed } = phase;
-  const gaveWay = promised(state.peer, phase);
-  if (!phase.bound && !gaveWay && recovered(turn, phase)) {
+  const { state } = turn;
+  if (turn.phase.kind !== "deciding") return;
+  const { term, generation, handed } = turn.phase;
+  const gaveWay = promised(state.peer, turn.phase);
+  if (!turn.phase.bound && !gaveWay && recovered(turn, turn.phase)) {
     turn.go(
       handed
         ? { kind: "handing", term, generation, step: "offered" }
@@ -247,6 +270,7 @@ function settle(turn: Turn): void {
     );
     return;
   }
+  const { phase } = turn;
   if (!gaveWay && state.silent && !state.silenceChecked) return turn.act({ kind: "check_silence" });
   const verdict = turn.judge("solo", gaveWay);
   if (verdict.kind === "grant") {
@@ -254,13 +278,17 @@ function settle(turn: Turn): void {
     return grantSolo(turn, { term, generation, handed, unless, next: turn.nextTerm() });
   }
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
-  if (why === phase.why) return;
+  if (phase.kind !== "deciding" || why === phase.why) return;
   turn.go({ ...phase, why });
   if (verdict.kind === "ask") turn.act({ kind: "ask", term: turn.nextTerm(), purpose: "solo" });
   else turn.alarm("held", `The VM's output waits: ${why}`);
 }
 
 function recovered(turn: Turn, phase: PhaseOf<"deciding">): boolean {
+  if (hasNoCopy(turn.state.peer)) {
+    if (!turn.state.silent) turn.go({ ...phase, cause: "copy-lost" });
+    return false;
+  }
   if (phase.cause === "silence") return !turn.state.silent;
   if (phase.cause === "links") return !cutOff(turn);
   return false;
@@ -339,6 +367,10 @@ function inHanding(turn: Turn, phase: PhaseOf<"handing">, event: GroupEvent): vo
 }
 
 function inYielded(turn: Turn, phase: PhaseOf<"yielded">, event: GroupEvent): void {
+  if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
+  if (event.kind === "word" && event.word.role === ROLES.PRIMARY && event.word.term > phase.term) {
+    return turn.go({ kind: "waiting", why: "the other host has the VM", wantsStart: false });
+  }
   const alone = event.kind === "word" &&
     (event.word.role === ROLES.WAITING || event.word.role === ROLES.NONE || promised(event.word, phase));
   if (alone || (event.kind === "command" && event.command === "start")) {

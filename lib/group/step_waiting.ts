@@ -20,7 +20,7 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
     case "starting":
       return inStarting(turn, phase, event);
     case "fencing":
-      if (event.kind === "qemu_gone") turn.go({ kind: "waiting", why: phase.why, wantsStart: false });
+      if (event.kind === "qemu_gone") afterFencing(turn, phase);
       return;
     case "stopping":
       return inStopping(turn, phase, event);
@@ -31,11 +31,22 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
   }
 }
 
+function afterFencing(turn: Turn, phase: PhaseOf<"fencing">): void {
+  const { peer } = turn.state;
+  const elsewhere = peer !== null && peer.role === ROLES.PRIMARY && peer.term >= phase.term;
+  if (phase.yields === null || elsewhere) {
+    return turn.go({ kind: "waiting", why: phase.why, wantsStart: false });
+  }
+  turn.go({ kind: "yielded", ...phase.yields });
+}
+
 function inWaiting(turn: Turn, phase: PhaseOf<"waiting">, event: GroupEvent): void {
   if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
   if (event.kind === "command" && event.command === "start") turn.go({ ...phase, wantsStart: true });
   if (event.kind === "granted") return start(turn, event.term);
-  if (event.kind === "timer") turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  if (event.kind === "timer" && event.timer === "decide") {
+    turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  }
   const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
     event.kind === "timer";
   if (decides) evaluate(turn);

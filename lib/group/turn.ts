@@ -53,7 +53,8 @@ export class Turn {
 
   /** Asks the arbiter. Silence counts only when it was looked at again after the last change. */
   judge(purpose: Question["purpose"], peerGaveWay: boolean): Verdict {
-    const { silent, silenceChecked, lanAnswers, confirmedOff, settings } = this.state;
+    const { silent, silenceChecked, confirmedOff, settings } = this.state;
+    const lanAnswers = this.state.lanAnswers && this.state.lanTrust !== "suspect";
     return settings.arbiter.judge({
       purpose,
       silent: silent && silenceChecked,
@@ -159,9 +160,9 @@ export function wordOf(state: GroupState): Word {
     case "asking":
       return say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase);
     case "promoting":
-      return phase.step === "writing"
-        ? say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase)
-        : say(ROLES.PRIMARY, 0, { term: phase.next, generation: phase.generation });
+      return phase.step === "restoring"
+        ? say(ROLES.PRIMARY, 0, { term: phase.next, generation: phase.generation })
+        : say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase);
     case "stale":
       return say(ROLES.BACKUP, FLAGS.PROMISED, phase);
     case "fencing":

@@ -103,11 +103,12 @@ export type Phase =
     generation: number;
     next: number;
     unless: "heard" | "never";
-    step: "writing" | "restoring";
+    step: "writing" | "checking" | "restoring";
   }
   | { kind: "abandoning"; term: number; generation: number }
   | { kind: "stale"; term: number; generation: number }
-  | { kind: "fencing"; term: number; why: string }
+  /** `yields`: the copy that may go on in this VM's place. */
+  | { kind: "fencing"; term: number; why: string; yields: { term: number; generation: number } | null }
   | { kind: "stopping"; term: number; generation: number; why: string }
   | { kind: "stopped"; term: number; why: string };
 
@@ -127,6 +128,10 @@ export interface GroupState {
   silent: boolean;
   /** The reference on the LAN answers. */
   lanAnswers: boolean;
+  /** What `lanAnswers` is worth. "ok": the peer was heard on the LAN until just now, or would have been. "dying": its
+   * heartbeats there have just ended. "suspect": they ended long before the others, or the LAN has just come back, so
+   * that the peer may be there without having been heard yet. */
+  lanTrust: "ok" | "dying" | "suspect";
   /** Silence was looked at again after the last event that changed it. */
   silenceChecked: boolean;
   links: readonly [boolean, boolean];
@@ -159,6 +164,8 @@ export type GroupEvent =
   | { kind: "begin"; metadata: Metadata | null; start: boolean }
   /** Heartbeats; `checked`: read just now, in answer to check_silence. */
   | { kind: "peer"; silent: boolean; lanAnswers: boolean; checked: boolean }
+  /** A heartbeat path: 0 link A, 1 link B, 2 LAN. */
+  | { kind: "path"; path: number; alive: boolean }
   | { kind: "word"; word: Word }
   | { kind: "link"; link: 0 | 1; up: boolean }
   | { kind: "message"; message: Message }
@@ -188,7 +195,8 @@ export type GroupEvent =
   | { kind: "promote_refused" }
   | { kind: "promote_failed"; why: string };
 
-export type Timer = "links" | "invite" | "handing" | "decide";
+/** A timer that is set again forgets its earlier setting. */
+export type Timer = "links" | "lan" | "invite" | "handing" | "decide";
 
 /** What a host is to do. The runner performs them in order, each to its end before the next, but for `write`, whose
  * end comes as `written`, and those whose answers are events. */
