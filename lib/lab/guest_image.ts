@@ -152,7 +152,8 @@ export async function checkDisk(path: string): Promise<{ clean: boolean; text: s
       op: "check the guest's disk",
       hint: "Make room.",
     });
-    await e2fsck(["-y", "-E", "journal_only", copy]);
+    const replay = await e2fsck(["-p", "-E", "journal_only", copy]);
+    if (replay.code !== 0) return { clean: false, text: replay.text };
     const { code, text } = await e2fsck(["-f", "-n", copy]);
     return { clean: code === 0, text };
   } finally {
