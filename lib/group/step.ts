@@ -120,15 +120,18 @@ function learn(turn: Turn, event: GroupEvent): void {
 function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>): void {
   const { state } = turn;
   const began = event.silent && !state.silent;
-  const cameBack = event.lanAnswers && !state.lanAnswers && state.silent;
-  if (event.silent && (!event.lanAnswers || cameBack)) state.lanTrust = "suspect";
-  // The path on the LAN stays dead while another is alive: its end was not this host's peer's end.
-  if (!event.silent && state.silent && state.lanTrust === "dying") state.lanTrust = "suspect";
+  const lanChanged = event.lanAnswers !== state.lanAnswers;
+  if (!event.silent) {
+    // The path on the LAN stays dead while another is alive: its end was not the peer's end.
+    if (state.silent && state.lanTrust !== "ok") state.lanTrust = "suspect";
+  } else if (state.lanTrust !== "isolated" && (!event.lanAnswers || (lanChanged && !began))) {
+    state.lanTrust = "suspect";
+  }
   state.silent = event.silent;
   state.lanAnswers = event.lanAnswers;
   state.silenceChecked = event.checked;
   if (!event.silent) state.confirmedOff = false;
-  if (event.silent && event.lanAnswers && state.lanTrust === "suspect" && (began || cameBack)) {
+  if (event.silent && state.lanTrust === "suspect" && (began || lanChanged)) {
     turn.act({ kind: "set_timer", timer: "lan", after: "takeover" });
   }
 }
@@ -144,9 +147,11 @@ function learnLanPath(turn: Turn, alive: boolean): void {
 
 function lanTimer(turn: Turn): void {
   const { state } = turn;
-  if (state.lanTrust === "dying" && !state.silent) state.lanTrust = "suspect";
+  if (!state.silent) {
+    if (state.lanTrust === "dying") state.lanTrust = "suspect";
+  } else if (!state.lanAnswers) state.lanTrust = "isolated";
   // The LAN has answered for as long as a living peer would have needed to be heard on it.
-  else if (state.lanTrust === "suspect" && state.silent && state.lanAnswers) {
+  else if (state.lanTrust === "suspect") {
     state.lanTrust = "ok";
     state.silenceChecked = false;
   }

@@ -143,8 +143,10 @@ function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent)
   const { term, generation } = phase;
   if (event.kind === "word" && phase.step === "copying") {
     // The VM is gone, and this part of a copy is of no use: let the other host start it from its own disks.
-    const asks = (event.word.flags & FLAGS.ASKS_PROMISE) !== 0;
-    if (gaveWay(event.word, { ...phase, heard: asks ? term : turn.state.heard })) return abandon(turn, phase);
+    const { word } = event;
+    const anew = word.role === ROLES.WAITING &&
+      ((word.flags & FLAGS.ASKS_PROMISE) !== 0 || turn.state.heard >= term);
+    if (anew || gaveWay(word, { ...phase, heard: turn.state.heard })) return abandon(turn, phase);
   }
   if (event.kind === "whole" && phase.step === "copying") {
     turn.go({ ...phase, step: "marking" });
@@ -253,7 +255,7 @@ function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent)
       if (event.kind === "engine_failed") return fence(turn, event.why);
       turn.alarm("promote", `The copy could not be resumed (${event.why}); the VM starts from its disks`);
       turn.act({ kind: "hold" }, { kind: "kill_qemu" });
-      return turn.go({ kind: "starting", term: next, step: "launching" });
+      return turn.go({ kind: "starting", term: next, step: "killing" });
     default:
       return;
   }

@@ -92,7 +92,7 @@ function vmLost(turn: Turn, why: string): void {
   state.common = 0;
   const hasBackup = phase.kind === "protected" || phase.kind === "deciding" || phase.kind === "handing" ||
     phase.kind === "syncing" || (phase.kind === "going_solo" && phase.step === "writing");
-  if (hasBackup) {
+  if (hasBackup && !promised(state.peer, phase) && !hasNoCopy(state.peer)) {
     const { term, generation } = phase;
     turn.alarm("qemu", `The VM ended here (${why}); the other host takes over`);
     turn.write({ generation, term: Math.max(term, state.disk?.term ?? 0), role: "primary", copy: "whole" });

@@ -101,30 +101,20 @@ function relation(peer: Word, disk: Metadata | null): "gave way" | "empty" | "ne
   }
   if (peer.role !== ROLES.WAITING) return "unclear";
   if (peer.term === 0) return "empty";
-  return rank(mineAsWord(disk)) > rank(peer) ? "gave way" : "newer";
+  return ownRank(disk) > rank(peer) ? "gave way" : "newer";
 }
 
-function mineAsWord(disk: Metadata | null): Word & { primary: boolean } {
-  const flags = lastSolo(disk)
-    ? FLAGS.LAST_SOLO
-    : disk?.copy === "whole" && disk.role === "backup"
-    ? FLAGS.COPY_WHOLE
-    : 0;
-  const primary = disk?.role === "primary";
-  return {
-    generation: disk?.generation ?? 0,
-    term: disk?.term ?? 0,
-    epoch: 0,
-    role: ROLES.WAITING,
-    flags,
-    primary,
-  };
+function ownRank(disk: Metadata | null): number {
+  const term = disk?.term ?? 0;
+  if (disk?.role === "primary") return rank({ term, flags: lastSolo(disk) ? FLAGS.LAST_SOLO : 0 });
+  return rank({ term, flags: disk?.copy === "whole" ? FLAGS.COPY_WHOLE : FLAGS.PROMISED });
 }
 
-/** Of two hosts that both wait, the one with the greater rank has the newer copy. A former primary says neither flag. */
-function rank(word: Word): number {
-  const kind = (word.flags & FLAGS.LAST_SOLO) !== 0 ? 3 : (word.flags & FLAGS.COPY_WHOLE) !== 0 ? 1 : 2;
-  return word.term * 4 + kind;
+/** Of two hosts that both wait, the one with the greater rank has the newer copy. A former primary says no flag. */
+function rank(word: { term: number; flags: number }): number {
+  const { flags, term } = word;
+  const has = (flag: number) => (flags & flag) !== 0;
+  return term * 4 + (has(FLAGS.LAST_SOLO) ? 3 : has(FLAGS.PROMISED) ? 0 : has(FLAGS.COPY_WHOLE) ? 1 : 2);
 }
 
 function judgeStart(turn: Turn, phase: PhaseOf<"waiting">, gaveWay: boolean): void {
@@ -142,13 +132,18 @@ function start(turn: Turn, term: number): void {
   turn.write({ generation: turn.state.disk?.generation ?? 0, term, role: "primary", copy: "none" });
 }
 
+function launch(turn: Turn, phase: PhaseOf<"starting">): void {
+  turn.go({ ...phase, step: "launching" });
+  turn.act({ kind: "launch" });
+}
+
 function inStarting(turn: Turn, phase: PhaseOf<"starting">, event: GroupEvent): void {
   if (event.kind === "written" && phase.step === "writing" && event.metadata.term === phase.term) {
-    turn.go({ ...phase, step: "launching" });
-    if (turn.state.qemu !== "none") return turn.act({ kind: "kill_qemu" });
-    return turn.act({ kind: "launch" });
+    if (turn.state.qemu === "none") return launch(turn, phase);
+    turn.go({ ...phase, step: "killing" });
+    return turn.act({ kind: "kill_qemu" });
   }
-  if (event.kind === "qemu_gone" && phase.step === "launching") return turn.act({ kind: "launch" });
+  if (event.kind === "qemu_gone" && phase.step === "killing") return launch(turn, phase);
   if (event.kind === "launched") {
     return turn.act({ kind: "open", term: phase.term, cancelHandover: false, unless: "never" });
   }

@@ -54,7 +54,8 @@ export class Turn {
   /** Asks the arbiter. Silence counts only when it was looked at again after the last change. */
   judge(purpose: Question["purpose"], peerGaveWay: boolean): Verdict {
     const { silent, silenceChecked, confirmedOff, settings } = this.state;
-    const lanAnswers = this.state.lanAnswers && this.state.lanTrust !== "suspect";
+    const { lanTrust } = this.state;
+    const lanAnswers = this.state.lanAnswers && (lanTrust === "ok" || lanTrust === "dying");
     return settings.arbiter.judge({
       purpose,
       silent: silent && silenceChecked,
@@ -106,7 +107,8 @@ function waitingWord(state: GroupState, asks: boolean): Word {
   }
   let flags = asks ? FLAGS.ASKS_PROMISE : 0;
   if (lastSolo(disk)) flags |= FLAGS.LAST_SOLO;
-  if (disk?.role === "backup" && disk.copy === "whole") flags |= FLAGS.COPY_WHOLE;
+  // A copy that is partial or stale is not started by its host: to say so is a promise that is written down already.
+  if (disk?.role === "backup") flags |= disk.copy === "whole" ? FLAGS.COPY_WHOLE : FLAGS.PROMISED;
   return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch: 0, role: ROLES.WAITING, flags };
 }
 
@@ -134,9 +136,9 @@ export function wordOf(state: GroupState): Word {
     case "waiting":
       return waitingWord(state, wantsPromise(state));
     case "starting":
-      return phase.step === "writing"
-        ? waitingWord(state, false)
-        : say(ROLES.PRIMARY, 0, { term: phase.term });
+      return phase.step === "launching"
+        ? say(ROLES.PRIMARY, 0, { term: phase.term })
+        : waitingWord(state, false);
     case "solo":
       return say(ROLES.PRIMARY, 0, { term: phase.term });
     case "syncing":

@@ -68,7 +68,7 @@ export type Cause = "silence" | "links" | "promised" | "copy-lost" | "stall" | "
 export type Phase =
   | { kind: "off" }
   | { kind: "waiting"; why: string; wantsStart: boolean }
-  | { kind: "starting"; term: number; step: "writing" | "launching" }
+  | { kind: "starting"; term: number; step: "writing" | "killing" | "launching" }
   | { kind: "solo"; term: number; invite: Invite | null }
   | { kind: "syncing"; term: number; generation: number; leaving: boolean }
   | { kind: "protected"; term: number; generation: number }
@@ -130,8 +130,9 @@ export interface GroupState {
   lanAnswers: boolean;
   /** What `lanAnswers` is worth. "ok": the peer was heard on the LAN until just now, or would have been. "dying": its
    * heartbeats there have just ended. "suspect": they ended long before the others, or the LAN has just come back, so
-   * that the peer may be there without having been heard yet. */
-  lanTrust: "ok" | "dying" | "suspect";
+   * that the peer may be there without having been heard yet. "isolated": this host heard neither peer nor LAN for so
+   * long that the peer may have gone on, and may even have ended since: only the peer, or the operator, can tell. */
+  lanTrust: "ok" | "dying" | "suspect" | "isolated";
   /** Silence was looked at again after the last event that changed it. */
   silenceChecked: boolean;
   links: readonly [boolean, boolean];
