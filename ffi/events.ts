@@ -76,7 +76,9 @@ export function parseEvent(line: string): EngineEvent {
       cause,
     });
   }
-  if (typeof value !== "object" || value === null) throw mismatch(`An event is no object: ${line.slice(0, 200)}`);
+  if (typeof value !== "object" || value === null) {
+    throw mismatch(`An event is no object: ${line.slice(0, 200)}`);
+  }
   const raw = value as Record<string, unknown>;
   const name = raw["event"];
   if (typeof name !== "string" || !Object.hasOwn(EVENT_FIELDS, name)) {
@@ -87,7 +89,9 @@ export function parseEvent(line: string): EngineEvent {
   for (const [field, type] of Object.entries(EVENT_FIELDS[name as keyof EventTable])) {
     const fieldValue = checked(type as FieldType, raw[field]);
     if (fieldValue === undefined) {
-      throw mismatch(`Event ${name}: ${field} is ${JSON.stringify(raw[field])?.slice(0, 100)}, not a ${type}`);
+      throw mismatch(
+        `Event ${name}: ${field} is ${JSON.stringify(raw[field])?.slice(0, 100)}, not a ${type}`,
+      );
     }
     event[field] = fieldValue;
   }

@@ -60,7 +60,7 @@ struct isf_status {
     uint64_t pause_us_last, pause_us_p50, pause_us_p99, pause_us_max; /* by QEMU's own stamps; percentiles of the last 1,024 */
     uint64_t stop_us_last, scan_us_last, copy_us_last, finish_us_last, encode_us_last, commit_us_last; /* parts of the newest epoch */
     uint64_t commit_us_p50, commit_us_p99; /* trigger to commit */
-    uint64_t dirty_pages_last, dirty_pages, page_bytes, device_bytes_in, device_bytes_out, disk_bytes;
+    uint64_t dirty_pages_last, dirty_pages, page_bytes, device_bytes, disk_bytes; /* totals; page_bytes: encoded, the device state's included */
     uint64_t inflight, inflight_bytes;
     uint64_t link_active, link_up[2], link_bytes_in[2], link_bytes_out[2], link_rtt_us[2];
     uint64_t path_alive[3], path_rtt_us[3], peer_age_us, lease_left_us;

@@ -159,6 +159,19 @@ int blocks_learn(struct blocks *b, struct qmp *q, pid_t pid, int memfd, uint8_t 
     return 0;
 }
 
+int blocks_next_data(const struct blocks *b, int memfd, uint64_t from, uint64_t *page, uint64_t *count)
+{
+    if (from >= b->ram_pages)
+        return 0;
+    off_t start = lseek(memfd, (off_t)(from * ISF_PAGE), SEEK_DATA);
+    if (start < 0)
+        return 0; /* ENXIO: nothing but holes */
+    off_t end = lseek(memfd, start, SEEK_HOLE);
+    *page = (uint64_t)start / ISF_PAGE;
+    *count = (end < 0 ? b->ram_pages : ((uint64_t)end + ISF_PAGE - 1) / ISF_PAGE) - *page;
+    return 1;
+}
+
 const struct block *blocks_find(const struct blocks *b, uint64_t page)
 {
     for (uint32_t i = b->count; i-- > 0;)

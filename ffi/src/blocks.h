@@ -40,6 +40,9 @@ int blocks_parse_line(const char *line, struct block *out);
 int blocks_read(const struct blocks *b, uint64_t page, uint64_t count, uint8_t *out);
 /* The other way, into QEMU. */
 int blocks_write(const struct blocks *b, uint64_t page, uint64_t count, const uint8_t *data);
+/* The next run of main memory pages at or after `from` that were ever used: reading one that was not would allocate it. 1, or 0 at
+ * the end. Whoever shares the descriptor must not seek meanwhile. */
+int blocks_next_data(const struct blocks *b, int memfd, uint64_t from, uint64_t *page, uint64_t *count);
 /* The block that holds a page number, or NULL for the device state and beyond. */
 const struct block *blocks_find(const struct blocks *b, uint64_t page);
 

@@ -36,10 +36,28 @@ static int digest_blocks(struct isf_engine *e, const uint8_t *copy, uint64_t *ou
     return r;
 }
 
+/* Main memory: number and content of each page that is not zero, so that a page that was never used is like one of zeroes. */
+static uint64_t digest_memory(struct isf_engine *e)
+{
+    XXH64_state_t state;
+    XXH64_reset(&state, 0);
+    for (uint64_t page = 0, count; blocks_next_data(&e->blocks, e->memfd, page, &page, &count); page += count)
+        for (uint64_t k = page; k < page + count; k++) {
+            const uint8_t *data = e->ram + k * ISF_PAGE;
+            uint8_t number[8];
+            if (page_is_zero(data))
+                continue;
+            put_le64(number, k);
+            XXH64_update(&state, number, sizeof number);
+            XXH64_update(&state, data, ISF_PAGE);
+        }
+    return XXH64_digest(&state);
+}
+
 int digest_all(struct isf_engine *e, const uint8_t *device, uint64_t device_bytes, const uint8_t *blocks, struct digests *out)
 {
     int r = digest_blocks(e, blocks, &out->blocks);
-    out->memory = XXH64(e->ram, e->ram_bytes, 0);
+    out->memory = digest_memory(e);
     out->device = XXH64(device, device_bytes, 0);
     out->disk = 0;
     for (int i = 0; r == 0 && i < e->disks; i++) {

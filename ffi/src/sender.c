@@ -51,7 +51,7 @@ static void encoded(struct isf_engine *e, struct epoch *epoch)
     s->dirty_pages_last = epoch->dirty_pages;
     s->dirty_pages += epoch->dirty_pages;
     s->page_bytes += epoch->wire.length;
-    s->device_bytes_in += epoch->device_bytes;
+    s->device_bytes += epoch->device_bytes;
     s->page_zero = e->codec.zero;
     s->page_same = e->codec.same;
     s->page_xor = e->codec.xored;

@@ -106,13 +106,15 @@ static int add_pages(struct sync *s, uint64_t page, uint64_t count)
 static int first_round(struct sync *s)
 {
     struct isf_engine *e = s->e;
+    int r = 0;
     s->skip_zero = 1; /* the backup begins with zeroes */
-    for (uint32_t i = 0; i < e->blocks.count; i++) {
-        int r = add_pages(s, e->blocks.block[i].page, e->blocks.block[i].bytes / ISF_PAGE);
-        if (r)
-            return r;
-    }
-    int r = send_pages(s);
+    for (uint64_t page = 0, count; r == 0 && blocks_next_data(&e->blocks, e->memfd, page, &page, &count); page += count)
+        r = add_pages(s, page, count);
+    s->done = e->blocks.ram_pages * ISF_PAGE;
+    for (uint32_t i = 1; r == 0 && i < e->blocks.count; i++)
+        r = add_pages(s, e->blocks.block[i].page, e->blocks.block[i].bytes / ISF_PAGE);
+    if (r == 0)
+        r = send_pages(s);
     s->skip_zero = 0;
     return r;
 }

@@ -249,6 +249,7 @@ run_dir = "/run/isf-${lab.id}-${host}"
 data_dir = "${this.dataDirectory(host)}"
 key_file = "${this.dataDirectory(host)}/key"
 arbiter = "${arbiter}"
+qemu_user = "nobody"
 ${links.join("")}[lan]
 local = "${ADDRESSES.lan[host]}"
 peer = "${ADDRESSES.lan[other]}"
