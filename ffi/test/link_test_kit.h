@@ -98,19 +98,6 @@ static void node_open(struct node *n, const char *local, const char *peer, int l
         abort();
 }
 
-/* `a` connects, `b` listens. */
-static void pair_open(struct node *a, struct node *b, int unchecked)
-{
-    struct link_config c = node_config(b, "127.0.0.2", "127.0.0.1", 1, 1);
-    c.unchecked = unchecked;
-    if (link_open(&b->link, &c))
-        abort();
-    c = node_config(a, "127.0.0.1", "127.0.0.2", 0, 1);
-    c.unchecked = unchecked;
-    if (link_open(&a->link, &c))
-        abort();
-}
-
 static void pair_close(struct node *a, struct node *b)
 {
     link_close(a->link);
@@ -163,6 +150,23 @@ static int node_wait_up(struct node *n, int ups) { return WAIT_FOR(node_ups(n) >
 static int node_wait_down(struct node *n, int downs) { return WAIT_FOR(node_downs(n) >= downs); }
 static int node_wait_frames(struct node *n, uint64_t frames) { return WAIT_FOR(node_frames(n) >= frames); }
 static int node_wait_reason(struct node *n, int reason) { return WAIT_FOR(node_reason(n) == reason); }
+/* `a` connects, `b` listens. Up when it returns; an attempt from before `b` listened is forgotten. */
+static void pair_open(struct node *a, struct node *b, int unchecked)
+{
+    struct link_config c = node_config(b, "127.0.0.2", "127.0.0.1", 1, 1);
+    c.unchecked = unchecked;
+    if (link_open(&b->link, &c))
+        abort();
+    c = node_config(a, "127.0.0.1", "127.0.0.2", 0, 1);
+    c.unchecked = unchecked;
+    if (link_open(&a->link, &c))
+        abort();
+    node_wait_up(a, 1);
+    pthread_mutex_lock(&a->lock);
+    a->downs = 0;
+    pthread_mutex_unlock(&a->lock);
+}
+
 static uint64_t node_refused(struct node *n)
 {
     struct link_stats s;
