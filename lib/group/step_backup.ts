@@ -112,6 +112,10 @@ function copyEnds(turn: Turn, copy: { term: number; generation: number }, event:
       const { word } = event;
       if (word.role === ROLES.STOPPED) return word.term >= copy.term;
       if (word.role === ROLES.PRIMARY && word.term > copy.term) return true;
+      // It ran alone after this copy was made, and says so after its restart.
+      if (word.role === ROLES.WAITING && (word.flags & FLAGS.LAST_SOLO) !== 0 && word.term > copy.term) {
+        return true;
+      }
       const asks = (word.flags & FLAGS.ASKS_PROMISE) !== 0 && word.generation === copy.generation;
       return asks && word.role === ROLES.PRIMARY;
     }
@@ -185,7 +189,7 @@ function settle(turn: Turn): void {
   if (!given && !state.silenceChecked) return turn.act({ kind: "check_silence" });
   const verdict = turn.judge("promote", given);
   if (verdict.kind === "grant") {
-    const unless = given ? "never" : "heard";
+    const unless = given ? "unheard" : "heard";
     return grant(turn, { term, generation, next: turn.nextTerm(), unless });
   }
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
@@ -197,7 +201,7 @@ function settle(turn: Turn): void {
 
 function grant(
   turn: Turn,
-  to: { term: number; generation: number; next: number; unless: "heard" | "never" },
+  to: { term: number; generation: number; next: number; unless: "heard" | "unheard" },
 ): void {
   turn.go({ kind: "promoting", ...to, step: "writing" });
   turn.write({ generation: to.generation, term: to.next, role: "primary", copy: "whole" });
@@ -207,7 +211,8 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
   if (event.kind === "granted") {
     const { term, generation } = phase;
-    return grant(turn, { term, generation, next: event.term, unless: "never" });
+    const unless = turn.state.silent ? "heard" : "unheard";
+    return grant(turn, { term, generation, next: event.term, unless });
   }
   if (event.kind === "refused") return turn.go({ ...phase, why: event.why });
   const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
@@ -233,7 +238,7 @@ function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent)
       return event.silent ? restore() : keepCopy();
     }
     if (event.kind === "written" && event.metadata.term === next) {
-      if (unless === "never") return restore();
+      if (unless === "unheard") return restore();
       // Writing took time: before this host says that it has the VM it listens once more.
       turn.go({ ...phase, step: "checking" });
       turn.act({ kind: "check_silence" });

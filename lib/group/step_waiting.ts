@@ -2,7 +2,7 @@
 
 import { abandon, considerInvite } from "./step_backup.ts";
 import { enterSolo } from "./step_primary.ts";
-import { lastSolo, type PhaseOf, promised, type Turn, wantsPromise } from "./turn.ts";
+import { lastSolo, type PhaseOf, type Turn, wantsPromise } from "./turn.ts";
 import { FLAGS, type GroupEvent, type Metadata, ROLES, type Word } from "./types.ts";
 
 export function waitingStep(turn: Turn, event: GroupEvent): void {
@@ -33,8 +33,8 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
 
 function afterFencing(turn: Turn, phase: PhaseOf<"fencing">): void {
   const { peer } = turn.state;
-  const elsewhere = peer !== null && peer.role === ROLES.PRIMARY && peer.term >= phase.term;
-  if (phase.yields === null || elsewhere) {
+  // Only a host with a copy can be given way to.
+  if (phase.yields === null || peer?.role !== ROLES.BACKUP) {
     return turn.go({ kind: "waiting", why: phase.why, wantsStart: false });
   }
   turn.go({ kind: "yielded", ...phase.yields });
@@ -94,12 +94,15 @@ function evaluateAlone(turn: Turn, phase: PhaseOf<"waiting">): void {
 function relation(peer: Word, disk: Metadata | null): "gave way" | "empty" | "newer" | "unclear" {
   const mine = disk?.term ?? 0;
   if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
-  if (disk !== null && disk.role === "primary" && promised(peer, disk)) return "gave way";
   if (peer.role === ROLES.BACKUP) {
-    // A copy that was given up before this host's last run.
-    return (peer.flags & FLAGS.PROMISED) !== 0 && lastSolo(disk) ? "gave way" : "unclear";
+    // The copy that might have been newer is given up, or it was before this host's last run.
+    const same = disk?.role === "primary" && peer.generation === disk.generation;
+    return (peer.flags & FLAGS.PROMISED) !== 0 && (same || lastSolo(disk)) ? "gave way" : "unclear";
   }
-  if (peer.role !== ROLES.WAITING) return "unclear";
+  if (peer.role !== ROLES.WAITING) {
+    const ours = disk?.role === "primary" || disk?.copy === "whole";
+    return peer.role !== ROLES.NONE && peer.term < mine && ours ? "gave way" : "unclear";
+  }
   if (peer.term === 0) return "empty";
   return ownRank(disk) > rank(peer) ? "gave way" : "newer";
 }

@@ -112,11 +112,12 @@ function waitingWord(state: GroupState, asks: boolean): Word {
   return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch: 0, role: ROLES.WAITING, flags };
 }
 
-/** A restarted primary wants a promise from a backup whose copy is not whole. */
+/** A restarted primary wants a promise from a backup whose copy is not whole, or is older than its own last run. */
 export function wantsPromise(state: GroupState): boolean {
   const { peer, disk } = state;
   return disk?.role === "primary" && peer !== null && peer.role === ROLES.BACKUP && peer.term <= disk.term &&
-    (peer.flags & (FLAGS.COPY_WHOLE | FLAGS.PROMISED)) === 0;
+    (peer.flags & FLAGS.PROMISED) === 0 &&
+    ((peer.flags & FLAGS.COPY_WHOLE) === 0 || (lastSolo(disk) && peer.term < disk.term));
 }
 
 /** What the heartbeats say in this state. */

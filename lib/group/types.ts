@@ -102,7 +102,7 @@ export type Phase =
     term: number;
     generation: number;
     next: number;
-    unless: "heard" | "never";
+    unless: "heard" | "unheard";
     step: "writing" | "checking" | "restoring";
   }
   | { kind: "abandoning"; term: number; generation: number }
@@ -217,9 +217,10 @@ export type Action =
   | { kind: "cancel_handover" }
   /** Engine standby, with a standby QEMU beside it. Answer: standing, or standby_failed. */
   | { kind: "stand_by"; generation: number; term: number; keep: boolean }
-  /** Engine promote, restore, solo, continue, announce. `unless` as in open; answer promoted, promote_refused (nothing
-   * was done), or promote_failed (the copy is used up). */
-  | { kind: "promote"; term: number; unless: "heard" | "never" }
+  /** Engine promote, restore, solo, continue, announce. `unless`: "heard" as in open; "unheard": if the peer, which gave
+   * way, was not heard within the takeover time (this host was frozen, perhaps, and the peer has taken the VM back).
+   * Answer: promoted; promote_refused (nothing was done); promote_failed (the copy is used up). */
+  | { kind: "promote"; term: number; unless: "heard" | "unheard" }
   /** Answer: qemu_gone. */
   | { kind: "kill_qemu" }
   /** Ask an arbiter that is elsewhere. Answer: granted, refused. */
