@@ -98,6 +98,10 @@ function machineArgs(spec: VmSpec, host: HostSide): string[] {
     pflash0: spec.firmware === "bios" ? undefined : "firmware",
     pflash1: spec.firmware === "bios" ? undefined : "vars",
     "dump-guest-core": false,
+    // What no guest here uses, and each checkpoint would save (VMware's mouse alone is 4 KB).
+    vmport: false,
+    smbus: false,
+    sata: spec.devices.some((device) => device.startsWith("ide-")),
   });
   const memory = option("memory-backend-file", {
     id: "ram",
@@ -161,6 +165,7 @@ function diskArgs(spec: VmSpec, host: HostSide, bus: string): string[] {
       bootindex: disk.boot,
       serial: disk.name,
       "num-queues": 1,
+      "disable-modern": spec.virtio === "legacy",
       "write-cache": "on",
       // An error of the engine's disk is the guest's to see: pausing it would look like a hang.
       werror: "report",
@@ -184,6 +189,7 @@ function nicArgs(spec: VmSpec, host: HostSide, bus: string): string[] {
       id: `nic${index}`,
       netdev: `net${index}`,
       mac: nic.mac,
+      "disable-modern": nic.model === "virtio-net" ? spec.virtio === "legacy" : undefined,
       bus,
       addr: slot(SLOTS.nic, index),
       bootindex: nic.boot,
