@@ -41,6 +41,7 @@ struct isf_pm_scan {
 #define ISF_PAGEMAP_SCAN _IOWR('f', 16, struct isf_pm_scan)
 #define ISF_PAGE_IS_WPALLOWED (1u << 0) /* the mapping is registered for asynchronous write-protect */
 #define ISF_PAGE_IS_WRITTEN (1u << 1)   /* not write-protected any more, or never was */
+#define ISF_PM_SCAN_WP_MATCHING (1u << 0)   /* write-protect what is found, in the same step */
 #define ISF_PM_SCAN_CHECK_WPASYNC (1u << 1) /* fail with EPERM where the mapping is not registered so */
 
 /* /proc/PID/pagemap, one little-endian word per page. Linux 3.11. */

@@ -31,6 +31,9 @@ struct tracker {
 
 extern const struct tracker_ops tracker_pagescan, tracker_softdirty, tracker_compare;
 
+/* For tests and the bench: makes pagescan go in two passes or one, whatever the process is. */
+void tracker_two_passes(struct tracker *t, int two);
+
 /* Address space that becomes memory as it is used; NULL when refused. */
 void *tracker_reserve(size_t bytes);
 

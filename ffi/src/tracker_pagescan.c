@@ -1,9 +1,12 @@
-/* pagescan: asynchronous userfaultfd write-protect and PAGEMAP_SCAN, in two passes: find, then protect what was found.
- * (One scan that protects as it goes makes KVM forget every mapping of the guest.)
+/* pagescan: asynchronous userfaultfd write-protect and PAGEMAP_SCAN.
+ *
+ * Under KVM in two passes: find, then protect what was found. One scan that protects as it goes makes KVM forget every
+ * mapping of the guest. Where no KVM looks at the memory (TCG) that scan is the better one: a call for each run of
+ * dirty pages costs some 1 us in UFFDIO_WRITEPROTECT, and less than 0.1 us a page in the scan.
  *
  * A running process loses nothing to the gap between the passes: a page written before it is found is protected by
  * the second pass and read by the caller after that; a page first written later is not touched by the second pass
- * and stays dirty.
+ * and stays dirty. The one pass finds and protects each page in one step.
  *
  * The ranges are cut into chunks. Each has its own part of t->runs, large enough for its worst case, so that several
  * threads fill them without a lock; the parts are then moved together.
@@ -14,7 +17,9 @@
 #include "tracker_kind.h"
 #include "tracker_pool.h"
 
+#include <dirent.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -35,6 +40,7 @@ struct vector { struct isf_page_region region[VECTOR]; };
 struct pagescan {
     struct chunk *chunks;
     uint32_t chunk_count, registered;
+    int one_pass; /* no KVM: the scan protects */
     struct vector *vectors; /* one per thread */
     struct tracker_pool *pool;
     atomic_uint_fast64_t pages;
@@ -55,13 +61,13 @@ static int protect(struct tracker *t, uint64_t start, uint64_t end)
 /* Scans on from `*at`. Returns how many regions, 0 at the end of the chunk, or -errno.
  * Never goes by walk_end: above 512 regions it lies short of what was scanned. The vector's last end is right, since
  * regions come in order; and a vector that is not full means that all was scanned. */
-static int scan(struct tracker *t, struct vector *v, uint64_t *at, uint64_t end)
+static int scan(struct tracker *t, struct vector *v, uint64_t *at, uint64_t end, int protecting)
 {
     if (*at >= end)
         return 0;
     struct isf_pm_scan arg = {
         .size = sizeof arg,
-        .flags = ISF_PM_SCAN_CHECK_WPASYNC,
+        .flags = ISF_PM_SCAN_CHECK_WPASYNC | (protecting ? ISF_PM_SCAN_WP_MATCHING : 0),
         .start = *at,
         .end = end,
         .vec = (uintptr_t)v->region,
@@ -89,7 +95,7 @@ static int peek_chunk(struct tracker *t, uint32_t index, uint32_t thread)
     struct vector *v = &s->vectors[thread];
     uint64_t at = s->chunks[index].start, bytes = 0;
     int n;
-    while ((n = scan(t, v, &at, s->chunks[index].end)) > 0)
+    while ((n = scan(t, v, &at, s->chunks[index].end, 0)) > 0)
         for (int i = 0; i < n; i++)
             bytes += v->region[i].end - v->region[i].start;
     atomic_fetch_add_explicit(&s->pages, bytes / ISF_PAGE, memory_order_relaxed);
@@ -105,13 +111,13 @@ static int collect_chunk(struct tracker *t, uint32_t index, uint32_t thread)
     uint64_t at = c->start;
     int n;
     c->found = 0;
-    while ((n = scan(t, v, &at, c->end)) > 0) {
+    while ((n = scan(t, v, &at, c->end, s->one_pass)) > 0) {
         for (int i = 0; i < n;) {
             /* Neighbours come apart where the kernel's own buffer was full: one protection for all of them. */
             uint64_t start = v->region[i].start, end = v->region[i].end;
             while (++i < n && v->region[i].start == end)
                 end = v->region[i].end;
-            int r = protect(t, start, end);
+            int r = s->one_pass ? 0 : protect(t, start, end);
             if (r)
                 return r;
             uint64_t page = c->page + (start - c->start) / ISF_PAGE, count = (end - start) / ISF_PAGE;
@@ -234,8 +240,34 @@ static int probe(struct tracker *t)
 {
     struct vector v;
     uint64_t at = t->ranges[0].start;
-    int r = scan(t, &v, &at, at + ISF_PAGE);
+    int r = scan(t, &v, &at, at + ISF_PAGE, 0);
     return r == -ENOTTY || r == -EPERM || r == -EINVAL ? -ISF_EUNSUPPORTED : r < 0 ? r : 0;
+}
+
+/* Whether the process has a KVM machine. 1 when in doubt: two passes are right everywhere. */
+static int has_kvm(pid_t pid)
+{
+    char path[300], target[64];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *descriptors = opendir(path);
+    if (!descriptors)
+        return 1;
+    for (struct dirent *e; !found && (e = readdir(descriptors));) {
+        snprintf(path, sizeof path, "/proc/%d/fd/%.20s", (int)pid, e->d_name);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        target[n < 0 ? 0 : n] = 0;
+        found = strcmp(target, "anon_inode:kvm-vm") == 0;
+    }
+    closedir(descriptors);
+    return found;
+}
+
+void tracker_two_passes(struct tracker *t, int two)
+{
+    struct pagescan *s = t->state;
+    if (t->ops == &tracker_pagescan)
+        s->one_pass = !two;
 }
 
 static int pagescan_open(struct tracker *t)
@@ -248,6 +280,7 @@ static int pagescan_open(struct tracker *t)
         return -ENOMEM;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t threads = t->pages * ISF_PAGE < BIG_BYTES || cores < 2 ? 1 : cores < (long)THREADS ? (uint32_t)cores : THREADS;
+    s->one_pass = !has_kvm(t->pid);
     s->vectors = calloc(threads, sizeof *s->vectors);
     int r = s->vectors ? chunks_cut(t, s) : -ENOMEM;
     if (!r)

@@ -255,4 +255,12 @@ static inline void subject_run(struct subject *s, int on, uint64_t seed)
         subject_wait(s);
 }
 
+/* Waits until a running subject wrote so many values more. */
+static inline void subject_progress(struct subject *s, uint64_t values)
+{
+    uint64_t end = atomic_load(&s->shared->value) + values;
+    while (atomic_load(&s->shared->value) < end)
+        usleep(100);
+}
+
 #endif
