@@ -199,8 +199,10 @@ export type GroupEvent =
 /** A timer that is set again forgets its earlier setting. */
 export type Timer = "links" | "lan" | "invite" | "handing" | "decide";
 
-/** What a host is to do. The runner performs them in order, each to its end before the next, but for `write`, whose
- * end comes as `written`, and those whose answers are events. */
+/** What a host is to do. Slow ones (write, launch, open, stand_by, promote, kill_qemu) are done one after the other, in
+ * order, and answer by an event; the others at once. After a stall of its own (a gap in its turns of more than three
+ * heartbeats: it was frozen) a runner waits for the takeover time before open or promote, so that it has heard what it
+ * missed; then it checks `unless`. */
 export type Action =
   /** Answer: written, or write_failed. Nothing that needs it is done before. */
   | { kind: "write"; metadata: Metadata }
@@ -209,7 +211,8 @@ export type Action =
   /** Start QEMU stopped and attach the engine. Answer: launched, or launch_failed. */
   | { kind: "launch" }
   /** Open the gate in `term` (engine solo), continue the VM if it stands, announce it. `unless: "heard"`: if a path is
-   * alive at that very moment do nothing and answer solo_refused overtaken. Answer: solo_open; solo_refused. */
+   * alive at that very moment do nothing and answer solo_refused overtaken. When the engine refuses the term, or the
+   * peer says PRIMARY in it or a newer one: solo_refused not_this_term. Answer: solo_open; solo_refused. */
   | { kind: "open"; term: number; cancelHandover: boolean; unless: "heard" | "never" }
   | { kind: "sync"; generation: number; term: number; changedOnly: boolean }
   | { kind: "hold" }
@@ -219,7 +222,8 @@ export type Action =
   | { kind: "stand_by"; generation: number; term: number; keep: boolean }
   /** Engine promote, restore, solo, continue, announce. `unless`: "heard" as in open; "unheard": if the peer, which gave
    * way, was not heard within the takeover time (this host was frozen, perhaps, and the peer has taken the VM back).
-   * Answer: promoted; promote_refused (nothing was done); promote_failed (the copy is used up). */
+   * Also not if the peer says PRIMARY in this term or a newer one. Answer: promoted; promote_refused (nothing was
+   * done); promote_failed (the copy is used up). */
   | { kind: "promote"; term: number; unless: "heard" | "unheard" }
   /** Answer: qemu_gone. */
   | { kind: "kill_qemu" }

@@ -1,6 +1,7 @@
 /** One simulated host: the real step() with a model of the runner, the engine, QEMU, the disks and the heartbeats. */
 
 import { hostProblem } from "../../lib/group/invariants.ts";
+import { ROLES } from "../../lib/group/types.ts";
 import { beginState, step } from "../../lib/group/step.ts";
 import type {
   Action,
@@ -56,7 +57,6 @@ export class SimHost {
   vmRuns = false;
   committed = 0;
   copy = { generation: 0, value: 0, whole: false };
-  #seenTerm = 0;
   #syncLeft = 0;
   #everCommitted = false;
   #life = 0;
@@ -112,7 +112,6 @@ export class SimHost {
     this.vmRuns = false;
     this.term =
       this.generation =
-      this.#seenTerm =
       this.#work =
         0;
     this.copy = { generation: 0, value: 0, whole: false };
@@ -193,6 +192,17 @@ export class SimHost {
     this.later(this.#work - now, () => this.dispatch(work()));
   }
 
+  /** As slow, but after a stall of its own it first waits until it has heard what there is to hear. */
+  #awake(ms: number, work: () => GroupEvent): void {
+    const now = this.world.clock.now;
+    this.#work = Math.max(this.#work, now) + ms;
+    this.later(this.#work - now, () => {
+      const wait = this.#graceUntil - this.world.clock.now;
+      if (wait <= 0 || this.mutation.careless) this.dispatch(work());
+      else this.#awake(wait, work);
+    });
+  }
+
   #perform(original: Action): void {
     const action = this.mutation.action ? this.mutation.action(original, this) : original;
     if (action === null) return;
@@ -213,7 +223,7 @@ export class SimHost {
           return { kind: "launched" };
         });
       case "open":
-        return this.#slow(0.2, () => this.#open(action));
+        return this.#awake(0.2, () => this.#open(action));
       case "sync":
         this.mode = "syncing";
         this.generation = action.generation;
@@ -239,7 +249,7 @@ export class SimHost {
           return { kind: "standing" };
         });
       case "promote":
-        return this.#slow(world.between(5, 40), () => this.#promote(action));
+        return this.#awake(world.between(5, 40), () => this.#promote(action));
       case "kill_qemu":
         return this.#slow(world.between(0.5, 5), () => {
           this.vmRuns = false;
@@ -271,9 +281,7 @@ export class SimHost {
     if (action.unless === "heard" && !this.#silenceNow().silent) {
       return { kind: "solo_refused", why: "overtaken" };
     }
-    if (!this.mutation.careless && this.#seenTerm > action.term) {
-      return { kind: "solo_refused", why: "not_this_term" };
-    }
+    if (this.#peerHas(action.term)) return { kind: "solo_refused", why: "not_this_term" };
     const same = action.term === this.term && this.mode !== "syncing" && this.mode !== "idle";
     if (same) return { kind: "solo_refused", why: "not_this_term" };
     this.mode = "solo";
@@ -284,6 +292,7 @@ export class SimHost {
   #promote(action: Extract<Action, { kind: "promote" }>): GroupEvent {
     const heardAt = Math.max(...this.#heard);
     const unheard = this.world.clock.now - heardAt >= SILENCE_MS;
+    if (this.#peerHas(action.term)) return { kind: "promote_refused" };
     if (action.unless === "unheard" && unheard) return { kind: "promote_refused" };
     if (action.unless === "heard" && !this.#silenceNow().silent) return { kind: "promote_refused" };
     if (!this.copy.whole && !this.mutation.careless) {
@@ -295,6 +304,12 @@ export class SimHost {
     this.mode = "solo";
     this.term = action.term;
     return { kind: "promoted" };
+  }
+
+  /** The engine's own guard: the peer says that it has the VM in this term, or a newer one. */
+  #peerHas(term: number): boolean {
+    const word = this.#peerWord;
+    return !this.mutation.careless && word !== null && word.role === ROLES.PRIMARY && word.term >= term;
   }
 
   #silenceNow(): { silent: boolean; lanAnswers: boolean } {
@@ -382,7 +397,6 @@ export class SimHost {
     this.later(BEAT_MS, () => this.#beat());
     const { now } = this.world.clock;
     const word = { ...this.state.said };
-    this.#seenTerm = Math.max(this.#seenTerm, this.term);
     const peer = this.peer;
     for (let path = 0; path < 3; path++) {
       if (!this.world.carries(path, this.index) || this.world.random() < this.world.loss) continue;
@@ -405,7 +419,6 @@ export class SimHost {
     if (beat.sent >= this.#peerSent) {
       this.#peerSent = beat.sent;
       const { word } = beat;
-      this.#seenTerm = Math.max(this.#seenTerm, word.role === 2 ? word.term : 0);
       const before = this.#peerWord;
       const same = before !== null && before.role === word.role && before.flags === word.flags &&
         before.term === word.term && before.generation === word.generation;
