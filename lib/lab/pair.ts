@@ -37,6 +37,8 @@ export interface PairOptions {
 /** An event of a runner. */
 export type RunnerEvent = Record<string, unknown> & { event: string };
 
+/** Without output commit: epochs so long that whoever looks sees what is lost. With short ones it is luck. */
+const UNSAFE_RHYTHM = "[rhythm]\nmin_epoch_ms = 500\nmax_epoch_ms = 500\ndirty_pages = 1000000\n";
 const VM = "demo";
 const START_MS = 30_000;
 
@@ -240,7 +242,8 @@ export class LabPair implements AsyncDisposable {
 
   #hostFile(host: Host): string {
     const other = host === "a" ? "b" : "a";
-    const { lab, takeover = 100, arbiter = "lan", hostToml = "" } = this.#options;
+    const { lab, takeover = 100, arbiter = "lan", noOutputCommit = false } = this.#options;
+    const hostToml = this.#options.hostToml ?? (noOutputCommit ? UNSAFE_RHYTHM : "");
     const links = (["a", "b"] as const).map((link) =>
       `[[link]]\nlocal = "${ADDRESSES.links[link][host]}"\npeer = "${ADDRESSES.links[link][other]}"\n`
     );
