@@ -44,7 +44,8 @@ export function libraryFacts(
   };
 }
 
-/** What of these facts breaks a promise, as sentences. `exported`: how exported names begin; "" when there may be none. */
+/** What of these facts breaks a promise, as sentences. `exported`: how exported names begin, with spaces between; "" when there
+ * may be none. */
 export function brokenPromises(facts: LibraryFacts, options: { exported: string }): string[] {
   const broken = facts.glibcVersions
     .filter((version) => compareVersions(version, GLIBC_LIMIT) > 0)
@@ -53,8 +54,9 @@ export function brokenPromises(facts: LibraryFacts, options: { exported: string 
   for (const need of facts.needs) {
     if (!ALLOWED_NEEDS.test(need)) broken.push(`it needs ${need}, which is not glibc's`);
   }
+  const begins = options.exported === "" ? [] : options.exported.split(" ");
   for (const name of facts.exports) {
-    if (options.exported === "" || !name.startsWith(options.exported)) broken.push(`it exports ${name}`);
+    if (!begins.some((begin) => name.startsWith(begin))) broken.push(`it exports ${name}`);
   }
   if (options.exported !== "" && facts.exports.length === 0) {
     broken.push(`it exports nothing, not even ${options.exported}*`);

@@ -71,7 +71,7 @@ export interface LibraryParts {
   objects: string[];
   /** Static libraries. */
   libraries: string[];
-  /** How the exported names begin; "" for none. */
+  /** How the exported names begin, with spaces between; "" for none. */
   exported: string;
 }
 
@@ -83,7 +83,7 @@ export async function linkLibrary(output: string, parts: LibraryParts): Promise<
   const nonshared = (await run(["gcc", "-print-file-name=libc_nonshared.a"])).trim();
   const compat = await compile([COMPAT], { headers: [], to: work });
   const script = `${work}/exports.map`;
-  const global = parts.exported === "" ? "" : `global: ${parts.exported}*;`;
+  const global = parts.exported === "" ? "" : `global: ${parts.exported.split(" ").join("*; ")}*;`;
   await Deno.writeTextFile(script, `{ ${global} local: *; };\n`);
   const common = [
     ...["gcc", ...LINK, `-Wl,-soname,${name}`, `-Wl,--version-script,${script}`, ...parts.objects, ...compat],
@@ -116,7 +116,7 @@ async function buildShim(): Promise<boolean> {
   const headers = filesIn(`${ROOT}/ffi/src`, ".h");
   if (!outdated(NATIVE.shim, [source, ...headers, COMPAT, ...scripts()])) return false;
   const objects = await compile([source], { headers, to: `${CACHE}/native/objects` });
-  await linkLibrary(NATIVE.shim, { objects, libraries: [], exported: "mmap" }); // it stands before libc's mmap and mmap64
+  await linkLibrary(NATIVE.shim, { objects, libraries: [], exported: "mmap munmap" }); // it stands before libc's
   return true;
 }
 

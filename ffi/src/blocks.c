@@ -78,23 +78,19 @@ static int find_main(pid_t pid, int memfd, uint64_t *address, uint64_t *bytes)
     return r;
 }
 
-/* Gives each block without an address the shim's record of its size that is next in order: QEMU maps blocks in the order of their
- * offsets, so those of one size are told apart by it. Returns how many have none. */
+/* Gives the n-th block after the main memory the shim's n-th record: QEMU maps blocks in the order of their offsets (shim_abi.h). All
+ * of them must fit, or none is believed. Returns how many have no address. */
 static uint32_t match_records(struct blocks *b, const struct isf_shim_table *t)
 {
-    uint32_t missing = 0, count = t->count < ISF_SHIM_ENTRIES ? t->count : ISF_SHIM_ENTRIES;
-    uint8_t used[ISF_SHIM_ENTRIES] = { 0 };
-    for (uint32_t i = 1; i < b->count; i++) {
-        struct block *k = &b->block[i];
-        for (uint32_t j = 0; j < count && !k->address; j++) {
-            if (!used[j] && t->entry[j].bytes == k->bytes) {
-                used[j] = 1;
-                k->address = t->entry[j].address;
-            }
-        }
-        missing += !k->address;
+    uint32_t next = 1, missing = b->count - 1, count = t->count < ISF_SHIM_ENTRIES ? t->count : ISF_SHIM_ENTRIES;
+    for (uint32_t j = 0; j < count; j++) {
+        if (t->entry[j].bytes == 0)
+            continue; /* unmapped again */
+        if (next == b->count || t->entry[j].bytes != b->block[next].bytes)
+            return missing;
+        b->block[next++].address = t->entry[j].address;
     }
-    return missing;
+    return next == b->count ? 0 : missing;
 }
 
 static int find_others(struct blocks *b, int shim_table, char *problem, size_t size)
@@ -112,14 +108,11 @@ static int find_others(struct blocks *b, int shim_table, char *problem, size_t s
     int ok = t->magic == ISF_SHIM_MAGIC && t->version == ISF_SHIM_VERSION;
     missing = ok ? match_records(b, t) : missing;
     munmap(t, sizeof *t);
-    for (uint32_t i = 1; missing && i < b->count; i++) {
-        if (!b->block[i].address) {
-            snprintf(problem, size, "the RAM block %s (%llu bytes) was not found in QEMU: leave out the device that owns it", b->block[i].name,
-                     (unsigned long long)b->block[i].bytes);
-            return -ISF_EUNSUPPORTED;
-        }
-    }
-    return 0;
+    if (!missing)
+        return 0;
+    snprintf(problem, size, "QEMU's %u RAM blocks beside the main memory do not match what it mapped: leave out extra devices, or use QEMU 10 or later",
+             b->count - 1);
+    return -ISF_EUNSUPPORTED;
 }
 
 int blocks_learn(struct blocks *b, struct qmp *q, pid_t pid, int memfd, uint8_t *ram, int shim_table, char *problem, size_t size)

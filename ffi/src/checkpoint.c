@@ -177,7 +177,9 @@ static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stop
     const struct tracker_run *runs;
     uint32_t count;
     failpoint(FAIL_CHECKPOINT_STOPPED);
+    tracker_stopped(e->tracker, 1);
     int r = tracker_collect(e->tracker, &runs, &count);
+    tracker_stopped(e->tracker, 0);
     if (r)
         return engine_problem(e, r, "the dirty-page scan failed");
     uint64_t scanned_us = isf_now_us();
