@@ -21,9 +21,13 @@ static uint64_t region_of(uint64_t chunk) { return chunk >> (BITMAP_REGION_SHIFT
 static uint64_t chunks_at(const struct bitmap *b) { return HEADER + (b->region_words * 8 + HEADER - 1) / HEADER * HEADER; }
 
 /* Which boot of this kernel it is: a bit that was written in this boot is in the page cache, whoever died. */
-static void boot_id(uint8_t id[40])
+static void boot_id(const struct bitmap *b, uint8_t id[40])
 {
     memset(id, 0, 40);
+    if (b->io->boot) {
+        memcpy(id, b->io->boot, strnlen(b->io->boot, 40));
+        return;
+    }
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -39,7 +43,7 @@ static int write_header(struct bitmap *b, uint32_t state)
     put_le32(h + 4, VERSION);
     put_le32(h + 8, state);
     put_le64(h + 16, b->bytes);
-    boot_id(h + 24);
+    boot_id(b, h + 24);
     put_le64(h + 64, XXH64(h, 64, 0));
     return disk_io_write(b->io, b->fd, h, sizeof h, 0);
 }
@@ -145,7 +149,7 @@ static void load(struct bitmap *b)
         return;
     if (load_words(b, HEADER, NULL, b->regions, b->region_words) || load_words(b, chunks_at(b), b->kept, NULL, b->chunk_words))
         return;
-    boot_id(boot);
+    boot_id(b, boot);
     if (state == STATE_RUNNING && (boot[0] == 0 || memcmp(boot, h + 24, 40)))
         regions_to_chunks(b);
     for (uint64_t i = 0; i < b->chunk_words; i++)

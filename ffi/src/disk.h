@@ -24,7 +24,7 @@ struct disk_io;
 struct disk_config {
     const char *image;      /* raw file or block device; size a multiple of 512, at most 16 TiB; locked (OFD lock) against a second user */
     const char *journal;    /* path; created, preallocated */
-    uint64_t journal_bytes; /* 0 = 256 MiB (the file grows to it as needed); when full, writers wait for the applier */
+    uint64_t journal_bytes; /* 0 = 256 MiB (the file grows to it as needed, beyond it only for what is not committed, which log_bytes bounds) */
     const char *bitmap;     /* path of the persistent changed-bitmap */
     const char *socket;     /* unix socket of the NBD export, or NULL */
     const char *export_name;

@@ -184,8 +184,9 @@ void *disk_apply_run(void *disk)
         } else if (last && !due) {
             apply_batch(d, last, bytes, &u);
         } else if (due || d->need_room) {
-            sync_and_trim(d, &u, d->need_room);
-            d->need_room = 0;
+            int asked = d->need_room && !last; /* else there is more to be freed first */
+            sync_and_trim(d, &u, asked);
+            d->need_room &= !asked;
             pthread_cond_broadcast(&d->room);
         } else if (d->mode == DISK_DRAINING && d->log.first == d->log.open && d->log.open->count == 0) {
             end_drain(d, &u);

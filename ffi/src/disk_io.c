@@ -31,7 +31,7 @@ static int real_sync(void *context, int fd)
     return fdatasync(fd) ? -errno : 0;
 }
 
-const struct disk_io disk_io_real = {NULL, real_read, real_writev, real_zero, real_sync};
+const struct disk_io disk_io_real = {NULL, real_read, real_writev, real_zero, real_sync, NULL};
 
 int disk_io_read(const struct disk_io *io, int fd, void *data, size_t length, uint64_t offset)
 {

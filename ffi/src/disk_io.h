@@ -13,6 +13,7 @@ struct disk_io {
     ssize_t (*writev)(void *context, int fd, const struct iovec *parts, int count, uint64_t offset);
     int (*zero)(void *context, int fd, uint64_t offset, uint64_t length, int hole); /* -EOPNOTSUPP: write zeros instead */
     int (*sync)(void *context, int fd);                                             /* fdatasync */
+    const char *boot; /* names this boot of the machine; NULL: ask the kernel */
 };
 
 /* The kernel's own. */

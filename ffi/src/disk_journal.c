@@ -55,39 +55,79 @@ void disk_advance_durable(struct disk *d)
 
 /* ---- writing ---- */
 
-/* The journal is full: lets the apply thread free what can be freed. Returns whether to grow, or -errno. */
-static int make_room(struct disk *d, const struct log_epoch *e)
+static int sync_journal(struct disk *d)
 {
+    failpoint(FAIL_JOURNAL_WRITTEN);
+    uint64_t start = isf_now_us();
+    int r = journal_sync(&d->journal);
+    atomic_fetch_add(&d->syncs, 1);
+    atomic_store(&d->sync_us_last, isf_now_us() - start);
+    failpoint(FAIL_JOURNAL_SYNCED);
+    return r;
+}
+
+/* With the lock: epochs of the round before `end` are in the journal, synced. */
+static void settle(struct disk *d, struct round *round, const struct log_epoch *end)
+{
+    struct log_epoch *e = round->first;
+    for (; e && e != end && e->id <= round->last; e = e->next) {
+        e->journalled = e->count;
+        e->durable = 1;
+    }
+    round->first = e;
+    disk_advance_durable(d);
+    pthread_cond_signal(&d->apply);
+}
+
+/* With the lock; lets go of it for the call. */
+static void report_durable(struct disk *d)
+{
+    if (d->mode != DISK_EPOCHS || d->durable <= d->reported || d->durable < d->first_id)
+        return;
+    uint64_t epoch = d->durable - d->delta;
+    d->reported = d->durable;
+    if (d->config.on_durable) {
+        pthread_mutex_unlock(&d->lock);
+        d->config.on_durable(d->config.context, epoch);
+        pthread_mutex_lock(&d->lock);
+    }
+}
+
+/* The journal is full. What the round wrote before `e` becomes durable, so that it can be committed and applied; then the apply thread
+ * frees what can be freed. 0 or -errno. */
+static int make_room(struct disk *d, struct round *round, const struct log_epoch *e)
+{
+    int r = round->first != e ? sync_journal(d) : 0;
+    if (r)
+        return r;
     pthread_mutex_lock(&d->lock);
+    d->syncing = 0; /* the image was synced before the first record */
+    settle(d, round, e);
+    report_durable(d);
     d->need_room = 1;
     pthread_cond_signal(&d->apply);
     while (d->need_room && !d->failed)
         pthread_cond_wait(&d->room, &d->lock);
-    /* Nothing older is in the journal that could still go: this one epoch is larger than the journal. */
-    int r = d->failed ? d->failed : d->log.first == e || d->stop;
+    r = d->failed;
     pthread_mutex_unlock(&d->lock);
     return r;
 }
 
-static int append(struct disk *d, const struct log_epoch *e, enum journal_kind kind, const struct journal_extent *table, uint32_t count)
+static int append(struct disk *d, struct round *round, const struct log_epoch *e, enum journal_kind kind, const struct journal_extent *table,
+                  uint32_t count)
 {
-    for (;;) {
-        int r = journal_append(&d->journal, kind, e->id, table, count, 0);
-        if (r != -EAGAIN)
-            return r;
-        int grow = make_room(d, e);
-        if (grow < 0)
-            return grow;
-        r = journal_append(&d->journal, kind, e->id, table, count, grow);
-        if (r != -EAGAIN)
-            return r;
-        struct timespec pause = {0, 2000000}; /* older epochs wait for their commit */
-        nanosleep(&pause, NULL);
-    }
+    int r = journal_append(&d->journal, kind, e->id, table, count, 0);
+    if (r != -EAGAIN)
+        return r;
+    r = make_room(d, round, e);
+    /* What still fills the journal is not committed. It may not wait for that: a flush of QEMU can hang on this, and with it the
+     * checkpoint that commits. So the file grows; the bound of the log in memory bounds it too. */
+    return r ? r : journal_append(&d->journal, kind, e->id, table, count, 1);
 }
 
 /* Writes extents as records; the last one of `kind`, the others as parts (or solo, which stand by themselves). */
-static int write_extents(struct disk *d, const struct log_epoch *e, struct log_extent **extents, uint32_t count, enum journal_kind kind)
+static int write_extents(struct disk *d, struct round *round, const struct log_epoch *e, struct log_extent **extents, uint32_t count,
+                         enum journal_kind kind)
 {
     struct journal_extent table[JOURNAL_EXTENTS_MAX];
     uint32_t n = 0;
@@ -97,14 +137,14 @@ static int write_extents(struct disk *d, const struct log_epoch *e, struct log_e
         const struct log_extent *x = extents[i];
         uint64_t bytes = x->data ? x->length : 0;
         if (n == JOURNAL_EXTENTS_MAX || payload + bytes > JOURNAL_PAYLOAD_MAX) {
-            r = append(d, e, kind == JOURNAL_SOLO ? JOURNAL_SOLO : JOURNAL_PART, table, n);
+            r = append(d, round, e, kind == JOURNAL_SOLO ? JOURNAL_SOLO : JOURNAL_PART, table, n);
             n = 0;
             payload = 0;
         }
         table[n++] = (struct journal_extent){x->offset, x->length, x->flags, x->data};
         payload += bytes;
     }
-    return r ? r : append(d, e, kind, table, n);
+    return r ? r : append(d, round, e, kind, table, n);
 }
 
 /* All of the round, without the lock. */
@@ -120,24 +160,16 @@ static int write_round(struct disk *d, struct round *round, const char **what)
     for (struct log_epoch *e = round->first; r == 0 && e && e->id <= round->last; e = e->next) {
         if (e->count == e->journalled)
             continue;
-        r = write_extents(d, e, e->extents + e->journalled, e->count - e->journalled, JOURNAL_END);
+        r = write_extents(d, round, e, e->extents + e->journalled, e->count - e->journalled, JOURNAL_END);
         journal_here(&d->journal, &e->mark);
         wrote = 1;
     }
     if (r == 0 && round->open) {
-        r = write_extents(d, round->open, round->part, round->parts, JOURNAL_SOLO);
+        r = write_extents(d, round, round->open, round->part, round->parts, JOURNAL_SOLO);
         journal_here(&d->journal, &round->open->mark);
         wrote = 1;
     }
-    if (r || !wrote)
-        return r;
-    failpoint(FAIL_JOURNAL_WRITTEN);
-    uint64_t start = isf_now_us();
-    r = journal_sync(&d->journal);
-    atomic_fetch_add(&d->syncs, 1);
-    atomic_store(&d->sync_us_last, isf_now_us() - start);
-    failpoint(FAIL_JOURNAL_SYNCED);
-    return r;
+    return r || !wrote ? r : sync_journal(d);
 }
 
 /* ---- rounds ---- */
@@ -188,14 +220,9 @@ static void finish(struct disk *d, struct round *round, int r, const char *what)
         disk_fail(d, r, what);
         return;
     }
-    for (struct log_epoch *e = round->first; e && e->id <= round->last; e = e->next) {
-        e->journalled = e->count;
-        e->durable = 1;
-    }
     if (round->open)
         round->open->journalled += round->parts;
-    disk_advance_durable(d);
-    pthread_cond_signal(&d->apply);
+    settle(d, round, NULL);
 }
 
 static void answer(struct nbd_wait *w, int r)
@@ -237,19 +264,6 @@ static int has_work(const struct disk *d)
     if (d->failed || d->mode == DISK_DIRECT)
         return 0;
     return atomic_load(&d->image_dirty) || d->durable + 1 < d->log.open->id || (d->mode == DISK_DRAINING && d->log.open->count);
-}
-
-static void report_durable(struct disk *d)
-{
-    if (d->mode != DISK_EPOCHS || d->durable <= d->reported || d->durable < d->first_id)
-        return;
-    uint64_t epoch = d->durable - d->delta;
-    d->reported = d->durable;
-    if (d->config.on_durable) {
-        pthread_mutex_unlock(&d->lock);
-        d->config.on_durable(d->config.context, epoch);
-        pthread_mutex_lock(&d->lock);
-    }
 }
 
 void *disk_journal_run(void *disk)

@@ -57,11 +57,12 @@ struct log_extent *log_extent_new(uint64_t offset, uint64_t length, const uint8_
 {
     uint32_t nodes = lay_nodes(NULL, offset, length, data == NULL);
     size_t head = sizeof(struct log_extent) + nodes * sizeof(struct log_node);
-    size_t cost = head + (data ? length : 0);
-    struct log_extent *x = malloc(cost);
+    struct log_extent *x = malloc(head + (data ? length : 0));
     if (!x)
         return NULL;
-    *x = (struct log_extent){.offset = offset, .length = length, .flags = flags, .nodes = nodes, .cost = cost};
+    *x = (struct log_extent){.offset = offset, .length = length, .flags = flags, .nodes = nodes};
+    /* A short write takes a block in the journal: counted so, the bound of the log bounds the journal too. */
+    x->cost = head + (data && length > BLOCK ? length : BLOCK);
     lay_nodes(x->node, offset, length, data == NULL);
     for (uint32_t i = 0; i < nodes; i++)
         x->node[i].extent = x;

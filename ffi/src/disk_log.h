@@ -27,7 +27,7 @@ struct log_extent {
     uint64_t offset, length, sequence, epoch;
     uint32_t flags, index, nodes;
     uint8_t *data; /* NULL: zeroes */
-    size_t cost;   /* bytes of memory */
+    size_t cost;   /* bytes that count against the log's bound */
     struct log_node node[];
 };
 

@@ -204,12 +204,12 @@ static uint64_t find_room(struct journal *j, uint64_t need, int grow)
     uint64_t want = need + JOURNAL_BLOCK, end = boundary(j), low = lowest_live(j);
     if (j->tail + want <= (end < j->area ? end : j->area))
         return j->tail;
-    if (low == UINT64_MAX && JOURNAL_START + want <= j->area)
-        return JOURNAL_START;
-    if (low != UINT64_MAX && JOURNAL_START + want <= low && j->segments < JOURNAL_SEGMENTS)
+    if (low > j->tail)
+        low = j->tail; /* all is trimmed: what must be left alone is the jump that will be written here */
+    if (JOURNAL_START + want <= low && j->segments < JOURNAL_SEGMENTS - 1)
         return JOURNAL_START;
     uint64_t at = end == UINT64_MAX ? j->tail : highest_live(j);
-    if (at != j->tail && j->segments == JOURNAL_SEGMENTS)
+    if (at != j->tail && j->segments >= JOURNAL_SEGMENTS - 1)
         return 0;
     if (at + want > j->limit && !grow)
         return 0;
