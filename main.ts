@@ -14,6 +14,11 @@ const commands: Command[] = [
     load: () => import("./lib/cli/runner.ts"),
   },
   {
+    name: "bench",
+    summary: "measures it on this machine, beside the figures that it should reach",
+    load: () => import("./lib/cli/bench.ts"),
+  },
+  {
     name: "lab",
     summary: "two hosts on one machine, by hand: up, down, status, fault, exec",
     load: () => import("./lib/cli/lab.ts"),

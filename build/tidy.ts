@@ -27,6 +27,8 @@ const ORDER = ["cli", "node", "group", "replication", "vm", "ffi"] as const;
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // It speaks with runners by their control sockets, and reads their engines' status.
   lab: ["group", "vm", "ffi"],
+  // Measures what the lab makes.
+  bench: ["lab", "group", "vm", "ffi"],
   observe: [],
   // A leaf: what a UI may see of the library.
   model: [],
@@ -35,7 +37,7 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
 
 /** Parts of the row that may also import some of those beside it. */
 const ALSO: Readonly<Record<string, readonly string[]>> = {
-  cli: ["lab", "observe", "ui", "model"],
+  cli: ["lab", "bench", "observe", "ui", "model"],
   node: ["observe", "model"],
   group: ["observe", "model"],
 };
