@@ -66,7 +66,7 @@ static void test_callbacks_may_call(void)
     node_wait_up(&a, 1);
     a.any = 1;
     send_pattern(&a, 1, 200);
-    CHECK(node_wait_frames(&a, 200), "on_frame may send on its own link");
+    CHECK(node_wait_frames(&a, 200) && node_wait_frames(&b, 200), "on_frame may send on its own link");
     b.drop_at = 205;
     uint64_t before = node_frames(&b);
     send_pattern(&a, 201, 20);
@@ -135,7 +135,7 @@ static void test_stuck_reader(void)
     struct node a, b;
     pair_open(&a, &b, 0);
     node_wait_up(&a, 1);
-    b.sleep_us = 1500000;
+    b.sleep_us = 2 * TIMEOUT_US;
     uint8_t *big = calloc(1, 4 << 20);
     struct frame f = {.type = FRAME_PAGES};
     struct iovec part = {big, 4 << 20};

@@ -14,6 +14,7 @@
 #include "net_kit.h"
 
 #define PORT 7700
+#define TIMEOUT_US 2000000u /* of the links: long enough for a busy machine */
 #define WAIT_US 15000000u /* a promise not kept by then is broken */
 
 struct node {
@@ -85,7 +86,7 @@ static struct link_config node_config(struct node *n, const char *local, const c
     memset(n, 0, sizeof *n);
     pthread_mutex_init(&n->lock, NULL);
     n->expected = 1;
-    struct link_config c = {.local = local, .peer = peer, .port = PORT, .listen = listen, .timeout_us = 800000,
+    struct link_config c = {.local = local, .peer = peer, .port = PORT, .listen = listen, .timeout_us = TIMEOUT_US,
                             .context = n, .on_frame = node_frame, .on_state = node_state};
     memset(c.secret, key, sizeof c.secret);
     return c;
@@ -174,16 +175,16 @@ static uint64_t node_refused(struct node *n)
     return s.refused;
 }
 
-/* A plain connection from `from` to the listening node, or -1. Reads and writes block for 5 s at the most. */
+/* A plain connection from `from` to the listening node, or -1. Reads and writes block for 10 s at the most. */
 static int stranger_connect(const char *from, const char *to)
 {
     struct sockaddr_in a = {.sin_family = AF_INET}, b = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-    struct timeval five = {5, 0};
+    struct timeval ten = {10, 0};
     inet_pton(AF_INET, from, &a.sin_addr);
     inet_pton(AF_INET, to, &b.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &five, sizeof five);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &five, sizeof five);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ten, sizeof ten);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ten, sizeof ten);
     int failed = bind(fd, (struct sockaddr *)&a, sizeof a);
     for (int i = 0; i < 50 && !failed; i++) {
         failed = connect(fd, (struct sockaddr *)&b, sizeof b);
