@@ -14,7 +14,15 @@ import { backupStep } from "./step_backup.ts";
 import { fence, primaryStep } from "./step_primary.ts";
 import { waitingStep } from "./step_waiting.ts";
 import { Turn } from "./turn.ts";
-import { type GroupEvent, type GroupState, ROLES, type Settings, type Step, type Word } from "./types.ts";
+import {
+  FLAGS,
+  type GroupEvent,
+  type GroupState,
+  ROLES,
+  type Settings,
+  type Step,
+  type Word,
+} from "./types.ts";
 
 /** A host before its first event. */
 export function beginState(settings: Settings): GroupState {
@@ -25,6 +33,7 @@ export function beginState(settings: Settings): GroupState {
     silent: false,
     lanAnswers: false,
     lanTrust: "suspect",
+    lanHeard: false,
     silenceChecked: false,
     links: [false, false],
     peer: null,
@@ -83,6 +92,12 @@ function learn(turn: Turn, event: GroupEvent): void {
   switch (event.kind) {
     case "peer":
       return learnSilence(turn, event);
+    case "own_stall":
+      state.lanTrust = "isolated";
+      state.silenceChecked = false;
+      // Long enough for silence to be noticed anew, if there is silence.
+      turn.act({ kind: "set_timer", timer: "lan", after: "second" });
+      break;
     case "path":
       if (event.path === 2) learnLanPath(turn, event.alive);
       break;
@@ -138,6 +153,7 @@ function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>):
 
 function learnLanPath(turn: Turn, alive: boolean): void {
   const { state } = turn;
+  state.lanHeard = alive;
   if (alive) state.lanTrust = "ok";
   else if (state.lanTrust === "ok") {
     state.lanTrust = "dying";
@@ -148,7 +164,7 @@ function learnLanPath(turn: Turn, alive: boolean): void {
 function lanTimer(turn: Turn): void {
   const { state } = turn;
   if (!state.silent) {
-    if (state.lanTrust === "dying") state.lanTrust = "suspect";
+    state.lanTrust = state.lanHeard ? "ok" : "suspect";
   } else if (!state.lanAnswers) state.lanTrust = "isolated";
   // The LAN has answered for as long as a living peer would have needed to be heard on it.
   else if (state.lanTrust === "suspect") {
@@ -159,7 +175,10 @@ function lanTimer(turn: Turn): void {
 
 /** True when this host's VM is a zombie: the other one has it, or had it, in a newer term. */
 function overtaken(turn: Turn, word: Word): boolean {
-  if (word.role !== ROLES.PRIMARY && word.role !== ROLES.YIELDED && word.role !== ROLES.STOPPED) return false;
+  // Started anew, and by what it wrote it has, or may have, run the VM in its term.
+  const ran = word.role === ROLES.WAITING && (word.flags & (FLAGS.PROMISED | FLAGS.COPY_WHOLE)) === 0;
+  const has = word.role === ROLES.PRIMARY || word.role === ROLES.YIELDED || word.role === ROLES.STOPPED;
+  if (!has && !ran) return false;
   const { phase } = turn;
   switch (phase.kind) {
     case "solo":

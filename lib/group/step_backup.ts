@@ -83,7 +83,8 @@ function inJoining(turn: Turn, phase: PhaseOf<"joining">, event: GroupEvent): vo
     turn.go({ ...phase, step: "launching" });
     return turn.act({ kind: "stand_by", generation, term, keep });
   }
-  if (event.kind === "standing") {
+  // An earlier joining's answer comes while this one is still being written.
+  if (event.kind === "standing" && phase.step === "launching") {
     turn.act({ kind: "send", message: { kind: "accept", term, generation, keep } });
     return turn.go({ kind: "receiving", term, generation, keep, step: "copying" });
   }

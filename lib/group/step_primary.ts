@@ -65,6 +65,9 @@ export function fence(turn: Turn, why: string): void {
 /** The copy that has all that this VM ever let out; null: it may have run alone. */
 function yieldedCopy(phase: Phase): { term: number; generation: number } | null {
   switch (phase.kind) {
+    // While syncing: had it become whole, the gate was shut before.
+    case "syncing":
+      return phase.leaving ? null : { term: phase.term, generation: phase.generation };
     case "protected":
     case "deciding":
     case "handing":
@@ -166,6 +169,10 @@ function soloWritten(turn: Turn, phase: PhaseOf<"solo">, disk: { generation: num
     turn.go(next);
     sendInvite(turn, next);
   } else if (step === "agreed" && disk.copy === "whole") {
+    if (promised(turn.state.peer, { term: phase.term, generation })) {
+      turn.act({ kind: "set_timer", timer: "invite", after: "second" });
+      return turn.go({ ...phase, invite: null });
+    }
     const changedOnly = turn.state.common !== 0;
     turn.state.common = 0;
     turn.act({ kind: "sync", generation, term: phase.term, changedOnly });
@@ -202,6 +209,8 @@ function lossOf(turn: Turn, phase: { term: number; generation: number }, event: 
     if (promised(event.word, phase)) return "promised";
     if (hasNoCopy(event.word)) return "copy-lost";
   }
+  // It may have started anew so fast that its word is the same as before it joined.
+  if (event.kind === "link" && event.up && hasNoCopy(turn.state.peer)) return "copy-lost";
   return null;
 }
 
@@ -272,7 +281,11 @@ function settle(turn: Turn): void {
   }
   const { phase } = turn;
   if (!gaveWay && state.silent && !state.silenceChecked) return turn.act({ kind: "check_silence" });
-  const verdict = turn.judge("solo", gaveWay);
+  let verdict = turn.judge("solo", gaveWay);
+  if (handed && verdict.kind === "grant" && verdict.because === "silence") {
+    // It was told to go on, and may do so where it is not heard.
+    verdict = { kind: "hold", why: "the VM was handed over: confirm that the other host is off" };
+  }
   if (verdict.kind === "grant") {
     const unless = verdict.because === "peer gave way" ? "never" : "heard";
     return grantSolo(turn, { term, generation, handed, unless, next: turn.nextTerm() });

@@ -133,6 +133,8 @@ export interface GroupState {
    * that the peer may be there without having been heard yet. "isolated": this host heard neither peer nor LAN for so
    * long that the peer may have gone on, and may even have ended since: only the peer, or the operator, can tell. */
   lanTrust: "ok" | "dying" | "suspect" | "isolated";
+  /** The peer is heard on the LAN. */
+  lanHeard: boolean;
   /** Silence was looked at again after the last event that changed it. */
   silenceChecked: boolean;
   links: readonly [boolean, boolean];
@@ -165,6 +167,8 @@ export type GroupEvent =
   | { kind: "begin"; metadata: Metadata | null; start: boolean }
   /** Heartbeats; `checked`: read just now, in answer to check_silence. */
   | { kind: "peer"; silent: boolean; lanAnswers: boolean; checked: boolean }
+  /** This runner itself did not run for as long as a takeover takes (it was frozen): the peer may have gone on. */
+  | { kind: "own_stall" }
   /** A heartbeat path: 0 link A, 1 link B, 2 LAN. */
   | { kind: "path"; path: number; alive: boolean }
   | { kind: "word"; word: Word }

@@ -193,13 +193,14 @@ export class SimHost {
   }
 
   /** As slow, but after a stall of its own it first waits until it has heard what there is to hear. */
-  #awake(ms: number, work: () => GroupEvent): void {
+  #awake(ms: number, work: () => GroupEvent | null): void {
     const now = this.world.clock.now;
     this.#work = Math.max(this.#work, now) + ms;
     this.later(this.#work - now, () => {
       const wait = this.#graceUntil - this.world.clock.now;
-      if (wait <= 0 || this.mutation.careless) this.dispatch(work());
-      else this.#awake(wait, work);
+      if (wait > 0 && !this.mutation.careless) return this.#awake(wait, work);
+      const answer = work();
+      if (answer !== null) this.dispatch(answer);
     });
   }
 
@@ -249,7 +250,7 @@ export class SimHost {
           return { kind: "standing" };
         });
       case "promote":
-        return this.#awake(world.between(5, 40), () => this.#promote(action));
+        return this.#awake(0.1, () => this.#promote(action));
       case "kill_qemu":
         return this.#slow(world.between(0.5, 5), () => {
           this.vmRuns = false;
@@ -289,20 +290,27 @@ export class SimHost {
     return { kind: "solo_open" };
   }
 
-  #promote(action: Extract<Action, { kind: "promote" }>): GroupEvent {
-    const heardAt = Math.max(...this.#heard);
-    const unheard = this.world.clock.now - heardAt >= SILENCE_MS;
+  /** Answers at once when it is refused, else when the device state is restored. */
+  #promote(action: Extract<Action, { kind: "promote" }>): GroupEvent | null {
+    const unheard = this.world.clock.now - Math.max(...this.#heard) >= SILENCE_MS;
     if (this.#peerHas(action.term)) return { kind: "promote_refused" };
     if (action.unless === "unheard" && unheard) return { kind: "promote_refused" };
     if (action.unless === "heard" && !this.#silenceNow().silent) return { kind: "promote_refused" };
     if (!this.copy.whole && !this.mutation.careless) {
       return { kind: "promote_failed", why: "the copy is not whole" };
     }
+    this.mode = "promoting";
+    this.#awake(this.world.between(5, 40), () => this.#resume(action.term));
+    return null;
+  }
+
+  #resume(term: number): GroupEvent {
+    if (this.mode !== "promoting" || this.#peerHas(term)) return { kind: "promote_failed", why: "overtaken" };
     this.value = this.copy.value;
     this.world.started(this.name, this.value);
     this.vmRuns = true;
     this.mode = "solo";
-    this.term = action.term;
+    this.term = term;
     return { kind: "promoted" };
   }
 
@@ -435,6 +443,7 @@ export class SimHost {
     const gap = now - this.#turnAt;
     this.#turnAt = now;
     if (gap > 3 * BEAT_MS) this.#graceUntil = now + Math.min(gap, SILENCE_MS);
+    if (gap >= SILENCE_MS - BEAT_MS) this.dispatch({ kind: "own_stall" });
     let silent = now >= this.#graceUntil || this.#silent;
     for (let path = 0; path < 3; path++) {
       const fresh = now - (this.#confirmed[path] ?? -1e9) < SILENCE_MS;
