@@ -138,7 +138,11 @@ function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>):
   const lanChanged = event.lanAnswers !== state.lanAnswers;
   if (!event.silent) {
     // The path on the LAN stays dead while another is alive: its end was not the peer's end.
-    if (state.silent && state.lanTrust !== "ok") state.lanTrust = "suspect";
+    if (state.silent && state.lanTrust === "dying") state.lanTrust = "suspect";
+    // What is heard first may be old. It counts when there is no silence for a while.
+    if (state.silent && state.lanTrust === "isolated") {
+      turn.act({ kind: "set_timer", timer: "lan", after: "second" });
+    }
   } else if (state.lanTrust !== "isolated" && (!event.lanAnswers || (lanChanged && !began))) {
     state.lanTrust = "suspect";
   }
@@ -154,7 +158,7 @@ function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>):
 function learnLanPath(turn: Turn, alive: boolean): void {
   const { state } = turn;
   state.lanHeard = alive;
-  if (alive) state.lanTrust = "ok";
+  if (alive && state.lanTrust !== "isolated") state.lanTrust = "ok";
   else if (state.lanTrust === "ok") {
     state.lanTrust = "dying";
     turn.act({ kind: "set_timer", timer: "lan", after: "takeover" });
