@@ -93,10 +93,8 @@ void engine_on_durable(void *context, uint64_t epoch)
     if (mode == ISF_PROTECTED || mode == ISF_HANDING) {
         sender_release(e);
     } else if (mode == ISF_STANDBY) {
-        pthread_mutex_lock(&e->standby.lock);
-        if (e->standby.active && e->standby.whole)
-            standby_acknowledge(e, 0);
-        pthread_mutex_unlock(&e->standby.lock);
+        atomic_store(&e->standby.tell_durable, 1);
+        standby_tell_durable(e);
     }
 }
 

@@ -32,6 +32,13 @@ int checkpoint_arm(struct isf_engine *e)
     return r;
 }
 
+/* QEMU cannot stop the VM while a write waits for room in a disk's log: lets these through. */
+static void release_disks(struct isf_engine *e)
+{
+    for (int i = 0; i < e->disks; i++)
+        disk_release(e->disk[i]);
+}
+
 /* Waits until QEMU has written the first bytes. Returns their number, or negative. */
 static ssize_t await_stop(struct isf_engine *e)
 {
@@ -151,9 +158,13 @@ void epoch_free(struct isf_engine *e, struct epoch *epoch)
     free(epoch);
 }
 
-/* Hands a finished epoch to the sender. */
+/* Hands a finished epoch to the sender: from the unlock on it may be committed, and gone. */
 static void enqueue(struct isf_engine *e, struct epoch *epoch)
 {
+    pthread_mutex_lock(&e->release_lock);
+    if (epoch->has_disk) /* first: its commit must find that a journal is to be waited for */
+        e->disk_mark = epoch->number;
+    pthread_mutex_unlock(&e->release_lock);
     pthread_mutex_lock(&e->lock);
     if (e->last)
         e->last->next = epoch;
@@ -165,10 +176,6 @@ static void enqueue(struct isf_engine *e, struct epoch *epoch)
     e->sending = e->work = 1;
     pthread_cond_broadcast(&e->wake);
     pthread_mutex_unlock(&e->lock);
-    pthread_mutex_lock(&e->release_lock);
-    if (epoch->has_disk)
-        e->disk_mark = epoch->number;
-    pthread_mutex_unlock(&e->release_lock);
 }
 
 /* What happens between the first bytes and the drain. */
@@ -224,6 +231,7 @@ static int checkpoint(struct isf_engine *e)
     epoch->stage->busy = 1;
     int r = checkpoint_arm(e);
     uint64_t trigger_us = epoch->trigger_us = isf_now_us();
+    release_disks(e);
     if (r == 0)
         r = qmp_send(&e->qmp, "}", 1);
     e->is_armed = 0;
@@ -262,6 +270,7 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
     epoch->final = final;
     epoch->trigger_us = isf_now_us();
     int64_t bytes = 0;
+    release_disks(e);
     int r = qmp_execute(&e->qmp, "{\"execute\":\"stop\"}", QEMU_BOUND_US, &line);
     if (r >= 0)
         r = save_stopped(e, epoch, &bytes);
@@ -301,6 +310,7 @@ static int disarm(struct isf_engine *e)
     if (!e->is_armed)
         return 0;
     e->is_armed = 0;
+    release_disks(e);
     int r = qmp_send(&e->qmp, "}", 1);
     ssize_t first = r ? r : await_stop(e);
     int64_t bytes = first > 0 ? drain(e, (size_t)first) : first;

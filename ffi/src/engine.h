@@ -81,7 +81,7 @@ struct standby {
     uint8_t *touched;               /* per page of `blocks`: written since the last restore */
     uint64_t device_bytes;
     struct decoder *decoder;
-    int verify_result;
+    _Atomic int tell_durable;       /* a journal got further: the primary is to know */
 };
 
 struct isf_engine {
@@ -225,6 +225,9 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
 void standby_discard(struct standby *s);
 void standby_close(struct isf_engine *e);
 void standby_acknowledge(struct isf_engine *e, int verified);
+/* Tells the primary how far the journals are, if that is due. Never waits: whoever holds the standby's lock may wait for the very
+ * journal that reports; the holder tells it then, or the ticker. */
+void standby_tell_durable(struct isf_engine *e);
 
 /* ---- digest.c ---- */
 /* Memory and disks as they are now; device state and blocks from `device` and (NULL: QEMU's own, else the copy) `blocks`. */

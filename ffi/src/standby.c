@@ -203,6 +203,16 @@ void standby_acknowledge(struct isf_engine *e, int verified)
                 break;
 }
 
+void standby_tell_durable(struct isf_engine *e)
+{
+    struct standby *s = &e->standby;
+    if (!atomic_load(&s->tell_durable) || pthread_mutex_trylock(&s->lock))
+        return;
+    if (atomic_exchange(&s->tell_durable, 0) && s->active && s->whole)
+        standby_acknowledge(e, 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void apply(struct isf_engine *e)
 {
     struct standby *s = &e->standby;
@@ -342,6 +352,7 @@ int standby_frame(struct isf_engine *e, int link, const struct frame *f, uint8_t
     if (s->active && f->generation == s->generation && f->term >= s->term)
         r = f->type == FRAME_SYNC ? sync_frame(e, link, f, payload) : epoch_frame(e, link, f, payload);
     pthread_mutex_unlock(&s->lock);
+    standby_tell_durable(e);
     return r;
 }
 

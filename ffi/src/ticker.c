@@ -146,6 +146,7 @@ void *ticker_run(void *engine)
         read_gates(e, e->status);
         read_peer(e, e->status);
         prefer_a(e);
+        standby_tell_durable(e);
         if (tick % PERCENTILES_EVERY == 0)
             percentiles(e, e->status);
         usleep(TICK_US);
