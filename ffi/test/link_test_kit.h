@@ -76,7 +76,8 @@ static void node_state(void *context, int index, int up, int reason)
     n->expected = 1;
     n->ups += up;
     n->downs += !up;
-    n->reason = reason;
+    if (!up)
+        n->reason = reason; /* of the last loss */
     pthread_mutex_unlock(&n->lock);
 }
 
