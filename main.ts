@@ -14,6 +14,11 @@ const commands: Command[] = [
     load: () => import("./lib/cli/runner.ts"),
   },
   {
+    name: "ctl",
+    summary: "asks or tells a running runner: status, switchover, stop, ...",
+    load: () => import("./lib/cli/ctl.ts"),
+  },
+  {
     name: "bench",
     summary: "measures it on this machine, beside the figures that it should reach",
     load: () => import("./lib/cli/bench.ts"),

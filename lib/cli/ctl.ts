@@ -1,0 +1,94 @@
+/** `iservft-edge ctl`: asks or tells a running runner, through its control socket. */
+
+import { parseArgs } from "node:util";
+import { ControlClient } from "../group/control_socket.ts";
+import type { CommandIo } from "./command.ts";
+
+const USAGE = `usage: iservft-edge ctl SOCKET COMMAND [--json]
+
+Asks or tells a running runner. SOCKET is runner.sock in the VM's directory below the host file's run_dir.
+
+  status            what this host does for the VM now, with counters
+  start             starts the VM here
+  protect           invites the other host to be the backup
+  switchover        moves the VM to the other host (say it to the primary)
+  yield             ends the VM here, for the other host has it
+  stop              ends the VM and its protection
+  confirm-peer-off  you have seen that the other host is off (arbiter "manual")
+  verify            compares the backup with the primary at the next commit; the result is an event of the runner
+
+  --json            the answer as one line of JSON`;
+
+/** What a person writes, and what the runner is asked. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  status: "status",
+  start: "start",
+  protect: "protect",
+  switchover: "switchover",
+  yield: "yield",
+  stop: "stop",
+  "confirm-peer-off": "confirm_peer_off",
+  verify: "verify",
+};
+
+interface Arguments {
+  socket: string;
+  command: string;
+  json: boolean;
+}
+
+function readArguments(args: string[]): Arguments | "help" {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  if (values.help) return "help";
+  const [socket, word, extra] = positionals;
+  if (socket === undefined) throw new Error("say which runner: the path of its runner.sock");
+  const allowed = Object.keys(COMMANDS).join(", ");
+  if (word === undefined) throw new Error(`say what to do: ${allowed}`);
+  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  if (command === undefined) throw new Error(`there is no "ctl ${word}"; use ${allowed}`);
+  if (extra !== undefined) throw new Error(`"${extra}" is one word too many`);
+  return { socket, command, json: values.json };
+}
+
+/** The counters that a person asks for first, out of a status. */
+function statusText(status: Record<string, unknown>): string {
+  const engine = (status["engine"] ?? {}) as Record<string, number>;
+  const count = (name: string) => engine[name] ?? 0;
+  const ms = (name: string) => `${(count(name) / 1000).toFixed(1)} ms`;
+  const perPage = count("dirty_pages") === 0 ? "0" : (count("page_bytes") / count("dirty_pages")).toFixed(0);
+  return [
+    String(status["sentence"]),
+    `  state ${status["phase"]}, term ${status["term"]}, epoch ${count("epoch")}, committed ${
+      count("committed")
+    }`,
+    `  ${count("checkpoints")} checkpoints, pause ${ms("pause_us_p50")} (99 %: ${ms("pause_us_p99")}), ` +
+    `commit ${ms("commit_us_p50")} (99 %: ${ms("commit_us_p99")})`,
+    `  ${count("dirty_pages")} dirty pages, ${perPage} bytes each on the link`,
+  ].join("\n");
+}
+
+/** Runs the command. */
+export async function run(args: string[], io: CommandIo): Promise<number> {
+  let given: Arguments | "help";
+  try {
+    given = readArguments(args);
+  } catch (error) {
+    io.err(`error: ${error instanceof Error ? error.message : error}`);
+    io.err(USAGE);
+    return 2;
+  }
+  if (given === "help") {
+    io.out(USAGE);
+    return 0;
+  }
+  using client = await ControlClient.connect(given.socket);
+  const answer = await client.call(given.command);
+  if (given.json) io.out(JSON.stringify(answer));
+  else if (given.command === "status") io.out(statusText(answer as Record<string, unknown>));
+  else io.out("the runner has it; `status` says what comes of it");
+  return 0;
+}
