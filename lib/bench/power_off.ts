@@ -23,6 +23,8 @@ export interface PowerOff {
   connection: "survived" | "broken";
   /** From the power-off to the peer's silence being noticed. */
   detection_ms: number;
+  /** From that to the decision. */
+  decision_ms: number;
   /** From the decision to the guest's first frame. */
   takeover_ms: number;
   first_reply_ms: number;
@@ -113,6 +115,10 @@ async function powerOff(bed: Bed, options: RoundOptions): Promise<PowerOff> {
     EVENT_MS,
   );
   const first = await survivor.event((event) => event.event === "first_frame" && since(event), EVENT_MS);
+  const decided = await survivor.event(
+    (event) => event.event === "state" && event["to"] === "promoting" && since(event),
+    EVENT_MS,
+  );
   await sleep(500);
   const summary = await client.stop();
   const gap = gaps.find(({ to_us }) => to_us > fault.at_us);
@@ -121,6 +127,7 @@ async function powerOff(bed: Bed, options: RoundOptions): Promise<PowerOff> {
     ...{ host, after_ms, acknowledged: summary.acknowledged, lost: summary.lost },
     connection: summary.connection,
     detection_ms: (Number(silent["t_us"]) - fault.at_us) / 1000,
+    decision_ms: (Number(decided["t_us"]) - Number(silent["t_us"])) / 1000,
     takeover_ms: Number(first["takeover_us"]) / 1000,
     first_reply_ms: gap === undefined ? NaN : (gap.to_us - fault.at_us) / 1000,
     memory_ok: summary.memory?.ok === true,
@@ -220,7 +227,12 @@ function reportProblems(setting: Setting, { part, series }: { part: string; seri
 function reportTimes(setting: Setting, { part, series }: { part: string; series: Series }): void {
   const rows = [
     { what: "power off to silence noticed", pick: (r: PowerOff) => r.detection_ms },
+    { what: "silence noticed to decision", pick: (r: PowerOff) => r.decision_ms },
     { what: "decision to the guest's first frame", pick: (r: PowerOff) => r.takeover_ms, most: 60 },
+    {
+      what: "first frame to the first reply",
+      pick: (r: PowerOff) => r.first_reply_ms - r.detection_ms - r.decision_ms - r.takeover_ms,
+    },
     { what: "power off to the first reply", pick: (r: PowerOff) => r.first_reply_ms, most: 300 },
   ];
   for (const { what, pick, most } of rows) {

@@ -4,6 +4,7 @@
 import { EdgeError } from "../errors.ts";
 import { type Bed, type Setting, sleep, withBed } from "./bed.ts";
 import type { Figure } from "./figures.ts";
+import { guestMemory } from "./guest_memory.ts";
 
 const BOUND_MS = 300_000;
 
@@ -26,7 +27,8 @@ export async function trackerPart(setting: Setting): Promise<void> {
 
 /** One row per kind and size for the clean scan, one for many scattered dirty pages. */
 function trackerFigure(setting: Setting, line: Line): void {
-  const on = `${line["kind"]}, ${line["gib"]} GiB`;
+  const passes = line["passes"] === 1 ? " in one pass" : "";
+  const on = `${line["kind"]}${passes}, ${line["gib"]} GiB`;
   const figure = (what: string, measured: unknown, unit: string): Figure => ({
     part: "tracker",
     what,
@@ -108,36 +110,6 @@ async function takeDumps(bed: Bed, directory: string): Promise<Dumps[]> {
   const before = await dump("load-before");
   await sleep(100);
   return [booting, { load: "demo load, 100 ms", before, after: await dump("load-after") }];
-}
-
-/** The guest's memory as the runner on host A holds it. */
-function guestMemory(bed: Bed): string {
-  for (const { pid } of bed.lab.processes("a")) {
-    for (const entry of descriptorsOf(pid)) {
-      const path = `/proc/${pid}/fd/${entry}`;
-      if (linkOf(path).startsWith("/memfd:isf-guest")) return path;
-    }
-  }
-  throw new EdgeError("no process of host A holds the guest's memory", {
-    op: "dump the guest's memory",
-    hint: "Report this: the runner was expected to hold a memfd named isf-guest.",
-  });
-}
-
-function descriptorsOf(pid: number): string[] {
-  try {
-    return [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => name);
-  } catch {
-    return []; // it has ended meanwhile
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return Deno.readLinkSync(path);
-  } catch {
-    return ""; // it was closed meanwhile
-  }
 }
 
 // ---- compiling and running ----

@@ -1,12 +1,11 @@
 /** The first sync: everything that is not zero goes over once, while the guest runs. */
 
-import type { Status } from "../../ffi/status.ts";
 import { type Bed, type Setting, withBed } from "./bed.ts";
 import type { Figure } from "./figures.ts";
+import { guestMemory, nonZeroBytes } from "./guest_memory.ts";
 import { median } from "./statistics.ts";
 
 const PART = "sync";
-const PAGE = 4096;
 /** What TCP carries over 1 Gbit/s of Ethernet: 1,448 of each 1,538 bytes. */
 const LINE_MB_S = 125 * 1448 / 1538;
 
@@ -66,13 +65,7 @@ async function firstSync(bed: Bed): Promise<Sync> {
   return {
     seconds: (time("protected") - time("state", "syncing")) / 1e6,
     line_bytes: after.bytes - before.bytes,
-    held_bytes: await heldBytes(bed),
+    held_bytes: await nonZeroBytes(guestMemory(bed)),
     rounds: Math.max(0, ...rounds) + 1,
   };
-}
-
-/** What the encoder saw that was neither zero nor known. Pages that changed during the sync went over more than once, and count as often. */
-async function heldBytes(bed: Bed): Promise<number> {
-  const status: Status = await bed.status();
-  return (status.page_xor + status.page_raw) * PAGE;
 }
