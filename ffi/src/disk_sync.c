@@ -72,6 +72,8 @@ int disk_write_sync(struct disk *d, uint64_t offset, uint64_t length, const uint
         return -EINVAL;
     /* Old records must not be replayed over this. While epochs wait in the log they cannot go; then the copy is not whole anyway. */
     pthread_mutex_lock(&d->lock);
+    while (d->mode == DISK_DRAINING && !d->failed) /* what was logged before this must not reach the image after it */
+        pthread_cond_wait(&d->room, &d->lock);
     int r = d->failed, idle = d->log.first == d->log.open && d->log.open->count == d->log.open->journalled;
     if (r == 0 && idle && d->mode == DISK_EPOCHS && !journal_empty(&d->journal)) {
         d->need_room = 1;
