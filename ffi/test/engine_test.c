@@ -1,0 +1,30 @@
+/* The engine as a whole: two of them, with stand-in QEMUs whose guest is a function of its counter. See fake_qemu.h and engine_test_kit.h.
+ *
+ *   engine_test [seed]     a run prints its seed; a seed that failed is given again */
+#include "fake_qemu_process.h"
+#include "net_kit.h"
+
+#include "engine_test_kit.h"
+
+#include "engine_test_history.h"
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[0], "fake-qemu"))
+        return fake_main(argv[1]);
+    seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)getpid() * 1000003u ^ isf_now_us();
+    printf("seed %llu\n", (unsigned long long)seed);
+    if (kit_private_network() || run("for i in 0 1; do ip link add br$i type bridge && sysctl -qw net.ipv6.conf.br$i.disable_ipv6=1 &&"
+                                     " ip link set br$i up || exit 1; done")) {
+        printf("this test needs root, and a network namespace of its own\n");
+        return 1;
+    }
+    strcpy(base_dir, "/tmp/isf_engine_XXXXXX");
+    if (!mkdtemp(base_dir))
+        return 1;
+    test_history();
+    char command[80];
+    snprintf(command, sizeof command, "rm -rf %s", base_dir);
+    run(command);
+    return check_end();
+}

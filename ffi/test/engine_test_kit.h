@@ -1,0 +1,551 @@
+/* What the engine's tests share: two hosts in one process (engines joined by two lines over loopback, each with its own bridge and a
+ * stand-in QEMU), a model of the guest that says what a copy must be, and an observer on the LAN that says what may have left. */
+#ifndef ISF_ENGINE_TEST_KIT_H
+#define ISF_ENGINE_TEST_KIT_H
+
+#include "check.h"
+#include "engine.h"
+#include "fake_qemu.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/stat.h>
+
+#define RAM_PAGES 1024u
+#define EVENT_MS 30000 /* how long at most for an event that must come: sanitizers on a loaded machine are slow */
+
+/* ---- model: what the guest is after `k` steps ---- */
+
+struct model { struct guest guest; uint8_t *disk; uint64_t k; };
+
+static void model_new(struct model *m, uint64_t ram_pages)
+{
+    guest_shape(&m->guest, ram_pages);
+    for (uint32_t i = 0; i < GUEST_PARTS; i++)
+        m->guest.part[i] = calloc(m->guest.pages[i], ISF_PAGE);
+    m->disk = calloc(1, GUEST_DISK);
+    m->k = 0;
+    guest_boot(&m->guest);
+}
+
+static void model_free(struct model *m)
+{
+    for (uint32_t i = 0; i < GUEST_PARTS; i++)
+        free(m->guest.part[i]);
+    free(m->disk);
+}
+
+static void model_advance(struct model *m, uint64_t k)
+{
+    static uint8_t data[GUEST_DISK_WRITE];
+    while (m->k < k) {
+        uint64_t offset;
+        uint32_t length;
+        int what = guest_disk_write(++m->k, &offset, &length, data);
+        if (what == 1)
+            memcpy(m->disk + offset, data, length);
+        else if (what)
+            memset(m->disk + offset, 0, length);
+        guest_step(&m->guest, m->k);
+    }
+}
+
+/* ---- one host ---- */
+
+struct side {
+    struct isf_engine *e;
+    struct fake qemu;
+    int index, events, lan, memory, disk, nic;
+    uint64_t ram_pages;
+    char dir[64], tap[24], bridge[24], text[1 << 20];
+    size_t text_length;
+    int refused, stalled; /* such events seen */
+    char last_failure[800];
+};
+
+static char base_dir[40];
+static uint64_t seed;
+
+static uint64_t below(uint64_t n) { return guest_random(&seed) % n; }
+static void nap_us(uint64_t us) { usleep((useconds_t)us); }
+
+static void side_path(const struct side *s, char *out, const char *name) { snprintf(out, 108, "%s/%s", s->dir, name); }
+
+static void fatal(const char *what, const struct side *s)
+{
+    char text[600] = "";
+    if (s && s->e)
+        isf_problem(s->e, text, sizeof text);
+    printf("FATAL %s: %s\n", what, text);
+    exit(2);
+}
+
+static void side_image(const struct side *s)
+{
+    char path[108];
+    side_path(s, path, "image");
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, GUEST_DISK))
+        fatal("image", NULL);
+    close(fd);
+}
+
+static int packet_socket(const char *name)
+{
+    struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(name)};
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)), bytes = 16 << 20; /* a bridge's port shows a single type to nobody */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a))
+        fatal("packet socket", NULL);
+    return fd;
+}
+
+/* A new engine with memory, disk, NIC and both lines. */
+static void side_open(struct side *s)
+{
+    uint8_t secret[WIRE_KEY] = {1, 2, 3};
+    char image[108], state[108], nbd[108], net[108];
+    mkdir(s->dir, 0700);
+    side_path(s, image, "image");
+    side_path(s, state, "disk");
+    side_path(s, nbd, "nbd.sock");
+    side_path(s, net, "net.sock");
+    if (isf_engine_new(s->dir, secret, &s->e))
+        fatal("engine", s);
+    char events[108];
+    side_path(s, events, "events.sock");
+    s->events = fake_connect(events);
+    s->text_length = 0;
+    s->memory = isf_memory_new(s->e, s->ram_pages * ISF_PAGE);
+    if (s->disk && isf_disk_add(s->e, "disk", image, state, nbd) != 0)
+        fatal("disk", s);
+    if (s->nic) {
+        if (isf_nic_add(s->e, s->tap, s->bridge, net) != 0)
+            fatal("nic", s);
+        s->lan = packet_socket(s->tap);
+    }
+    for (int i = 0; i < 2; i++)
+        if (isf_link_add(s->e, i, s->index ? "127.0.0.2" : "127.0.0.1", s->index ? "127.0.0.1" : "127.0.0.2", (uint32_t)(7101 + i), !s->index))
+            fatal("link", s);
+    isf_rhythm(s->e, 1000, 20000, 1500, 4, 5000000);
+}
+
+static void side_close(struct side *s)
+{
+    isf_engine_free(s->e);
+    s->e = NULL;
+    if (s->events >= 0)
+        close(s->events);
+    if (s->lan >= 0)
+        close(s->lan);
+    s->events = s->lan = -1;
+}
+
+static int side_start(struct side *s, const struct fake_control *like, int standby)
+{
+    struct fake_control c = like ? *like : (struct fake_control){.pace_us = 100, .frames_every = 2};
+    c.standby = standby;
+    c.ram_pages = s->ram_pages;
+    snprintf(c.memory, sizeof c.memory, "/proc/%d/fd/%d", (int)getpid(), s->memory);
+    side_path(s, c.qmp, "qmp.sock");
+    side_path(s, c.monitor, "monitor.sock");
+    if (s->nic)
+        side_path(s, c.net, "net.sock");
+    if (s->disk)
+        side_path(s, c.disk, "nbd.sock");
+    return fake_start(&s->qemu, &c);
+}
+
+/* Starts a QEMU and attaches it. */
+static void side_qemu(struct side *s, const struct fake_control *like, int standby)
+{
+    char qmp[108], fifo[108];
+    side_path(s, qmp, "qmp.sock");
+    side_path(s, fifo, "state");
+    if (side_start(s, like, standby))
+        fatal("fake QEMU", s);
+    if (isf_qemu_attach(s->e, s->qemu.pid, qmp, fifo, 0, 0))
+        fatal("attach", s);
+}
+
+static uint64_t status_of(struct side *s, size_t offset)
+{
+    return __atomic_load_n((const uint64_t *)(const void *)((const uint8_t *)isf_status_page(s->e) + offset), __ATOMIC_RELAXED);
+}
+#define STATUS(side, field) status_of(side, offsetof(struct isf_status, field))
+
+/* ---- events ---- */
+
+/* The next line, without its newline. NULL: none within `ms`. */
+static char *next_event(struct side *s, int ms)
+{
+    static char line[8192];
+    for (;;) {
+        char *end = memchr(s->text, '\n', s->text_length);
+        if (end) {
+            size_t n = (size_t)(end - s->text);
+            snprintf(line, sizeof line, "%.*s", (int)n, s->text);
+            s->text_length -= n + 1;
+            memmove(s->text, end + 1, s->text_length);
+            return line;
+        }
+        struct pollfd p = {.fd = s->events, .events = POLLIN};
+        if (poll(&p, 1, ms) != 1)
+            return NULL;
+        ssize_t n = recv(s->events, s->text + s->text_length, sizeof s->text - s->text_length, 0);
+        if (n <= 0)
+            return NULL;
+        s->text_length += (size_t)n;
+    }
+}
+
+static int event_is(const char *line, const char *name)
+{
+    char start[64];
+    snprintf(start, sizeof start, "{\"event\":\"%s\"", name);
+    return strncmp(line, start, strlen(start)) == 0;
+}
+
+/* Waits for one of two events (`other` may be NULL); those before it are counted and forgotten. */
+static const char *await_either(struct side *s, const char *name, const char *other, int ms)
+{
+    uint64_t deadline = isf_now_us() + (uint64_t)ms * 1000;
+    for (;;) {
+        uint64_t now = isf_now_us();
+        const char *line = now < deadline ? next_event(s, (int)((deadline - now) / 1000 + 1)) : NULL;
+        if (!line)
+            return NULL;
+        s->refused += event_is(line, "refused");
+        s->stalled += event_is(line, "stalled");
+        if (event_is(line, "failed") || event_is(line, "qemu_lost") || event_is(line, "refused"))
+            snprintf(s->last_failure, sizeof s->last_failure, "%.700s", line);
+        if (event_is(line, name) || (other && event_is(line, other)))
+            return line;
+    }
+}
+
+static const char *await(struct side *s, const char *name) { return await_either(s, name, NULL, EVENT_MS); }
+
+static inline uint64_t number_in(const char *line, const char *key)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\"%s\":", key);
+    const char *at = line ? strstr(line, wanted) : NULL;
+    return at ? strtoull(at + strlen(wanted), NULL, 10) : UINT64_MAX;
+}
+
+/* Forgets what has come so far. */
+static void drain_events(struct side *s)
+{
+    while (await_either(s, "", NULL, 1))
+        ;
+}
+
+/* ---- what a copy must be ---- */
+
+static int same_pages(const uint8_t *have, const uint8_t *want, uint64_t pages, const char *what, uint64_t k)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        if (memcmp(have + i * ISF_PAGE, want + i * ISF_PAGE, ISF_PAGE)) {
+            printf("      counter %llu: %s differs at page %llu\n", (unsigned long long)k, what, (unsigned long long)i);
+            return 0;
+        }
+    return 1;
+}
+
+/* True when the copy is exactly what the guest was at the counter in it: memory, blocks, device state. With the standby's lock. */
+static int copy_is_whole(struct side *s, struct model *m, uint64_t *counter)
+{
+    static uint8_t device[GUEST_DEVICE];
+    struct standby *b = &s->e->standby;
+    uint64_t k = *counter = guest_counter(s->e->ram), offset = 0;
+    if (k < m->k) {
+        printf("      the copy went back from %llu to %llu\n", (unsigned long long)m->k, (unsigned long long)k);
+        return 0;
+    }
+    model_advance(m, k);
+    int ok = same_pages(s->e->ram, m->guest.part[0], s->ram_pages, "memory", k);
+    for (uint32_t i = 1; i < GUEST_PARTS; i++) {
+        ok &= same_pages(b->blocks + offset * ISF_PAGE, m->guest.part[i], m->guest.pages[i], "a block", k);
+        offset += m->guest.pages[i];
+    }
+    uint32_t length = guest_device(k, device);
+    if (b->device_bytes != length || memcmp(b->blocks + offset * ISF_PAGE, device, length)) {
+        printf("      counter %llu: the device state differs (%llu bytes, not %u)\n", (unsigned long long)k, (unsigned long long)b->device_bytes, length);
+        ok = 0;
+    }
+    return ok;
+}
+
+/* A running backup, at any moment. */
+static int copy_is_whole_now(struct side *s, struct model *m)
+{
+    uint64_t k;
+    pthread_mutex_lock(&s->e->standby.lock);
+    int ok = !s->e->standby.whole || copy_is_whole(s, m, &k);
+    pthread_mutex_unlock(&s->e->standby.lock);
+    return ok;
+}
+
+static int disk_is(struct side *s, const struct model *m)
+{
+    static uint8_t have[GUEST_DISK];
+    int zero;
+    if (!s->disk)
+        return 1;
+    if (disk_read(s->e->disk[0], 0, GUEST_DISK, have, &zero))
+        return 0;
+    if (zero)
+        memset(have, 0, sizeof have);
+    for (uint32_t i = 0; i < GUEST_DISK; i += 512)
+        if (memcmp(have + i, m->disk + i, 512)) {
+            printf("      counter %llu: the disk differs at %u\n", (unsigned long long)m->k, i);
+            return 0;
+        }
+    return 1;
+}
+
+/* ---- the LAN ---- */
+
+/* While strict: a frame above `from` that leaves the primary must be in the backup's memory, or at most `bound` once that is fixed. */
+struct lan {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    struct side *side[2];
+    int strict, primary, fixed;
+    uint64_t from, bound, frames[2], early, wrong_voice;
+    _Atomic int stop;
+};
+
+static void lan_frame(struct lan *l, int index, uint64_t k)
+{
+    pthread_mutex_lock(&l->lock);
+    l->frames[index]++;
+    if (l->strict && index != l->primary && !l->fixed)
+        l->wrong_voice++;
+    if (l->strict && index == l->primary && k > l->from) {
+        uint64_t limit = l->bound;
+        if (!l->fixed) {
+            struct isf_engine *backup = l->side[!index]->e;
+            pthread_mutex_lock(&backup->standby.lock);
+            limit = guest_counter(backup->ram);
+            pthread_mutex_unlock(&backup->standby.lock);
+        }
+        if (k > limit && !l->early++)
+            printf("      a frame of step %llu left, the backup has %llu\n", (unsigned long long)k, (unsigned long long)limit);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Takes all that has come on one side. */
+static void lan_take(struct lan *l, int index)
+{
+    uint8_t frame[2048];
+    uint64_t k;
+    pthread_mutex_lock(&l->lock);
+    int fd = l->side[index]->lan;
+    pthread_mutex_unlock(&l->lock);
+    while (fd >= 0 && recv(fd, frame, sizeof frame, MSG_DONTWAIT) >= 14) {
+        memcpy(&k, frame + 14, 8);
+        if (frame[12] == GUEST_FRAME_TYPE >> 8 && frame[13] == (GUEST_FRAME_TYPE & 0xff))
+            lan_frame(l, index, k);
+    }
+}
+
+static void *lan_run(void *context)
+{
+    struct lan *l = context;
+    while (!atomic_load(&l->stop)) {
+        lan_take(l, 0);
+        lan_take(l, 1);
+        usleep(500);
+    }
+    return NULL;
+}
+
+static void lan_strict(struct lan *l, int strict, int primary)
+{
+    pthread_mutex_lock(&l->lock);
+    l->strict = strict;
+    l->primary = primary;
+    l->fixed = 0;
+    l->from = strict ? atomic_load(&l->side[primary]->qemu.control->counter) : 0;
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* From here on the backup has `bound` for ever. */
+static void lan_fix(struct lan *l, uint64_t bound)
+{
+    pthread_mutex_lock(&l->lock);
+    l->bound = bound;
+    l->fixed = 1;
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- two hosts ---- */
+
+struct pair {
+    struct side side[2];
+    int primary; /* index */
+    uint64_t term, generation;
+    struct lan lan;
+    struct fake_control like; /* settings of each QEMU that is started */
+};
+
+#define PRIMARY(p) (&(p)->side[(p)->primary])
+#define BACKUP(p) (&(p)->side[!(p)->primary])
+
+static void pair_open(struct pair *p, const struct fake_control *like, uint64_t ram_pages, int disk)
+{
+    memset(p, 0, sizeof *p);
+    p->like = like ? *like : (struct fake_control){.pace_us = 100, .frames_every = 2};
+    p->term = 1;
+    for (int i = 0; i < 2; i++) {
+        struct side *s = &p->side[i];
+        *s = (struct side){.index = i, .events = -1, .lan = -1, .nic = 1, .disk = disk, .ram_pages = ram_pages};
+        s->qemu = (struct fake){.control_fd = -1, .monitor = -1};
+        snprintf(s->dir, sizeof s->dir, "%s/%d", base_dir, i);
+        snprintf(s->tap, sizeof s->tap, "isf-test%d", i);
+        snprintf(s->bridge, sizeof s->bridge, "br%d", i);
+        mkdir(s->dir, 0700);
+        char path[108];
+        side_path(s, path, "disk.journal");
+        unlink(path);
+        side_path(s, path, "disk.bitmap");
+        unlink(path);
+        side_image(s);
+        side_open(s);
+        side_qemu(s, &p->like, i);
+        p->lan.side[i] = s;
+    }
+    pthread_mutex_init(&p->lan.lock, NULL);
+    pthread_create(&p->lan.thread, NULL, lan_run, &p->lan);
+    if (isf_solo(p->side[0].e, 1) || fake_say(&p->side[0].qemu, "cont"))
+        fatal("solo", &p->side[0]);
+}
+
+static void pair_close(struct pair *p)
+{
+    atomic_store(&p->lan.stop, 1);
+    pthread_join(p->lan.thread, NULL);
+    for (int i = 0; i < 2; i++) {
+        side_close(&p->side[i]);
+        fake_end(&p->side[i].qemu);
+    }
+}
+
+static int links_up(struct pair *p)
+{
+    for (int i = 0; i < EVENT_MS; i++) {
+        int up = 0;
+        for (int k = 0; k < 2; k++)
+            up += p->side[k].e && atomic_load(&p->side[k].e->active) >= 0;
+        if (up == 2)
+            return 1;
+        nap_us(1000);
+    }
+    return 0;
+}
+
+/* One attempt to sync. 1: protected; 0: it failed, as it says in last_failure. */
+static int try_protect(struct pair *p, int changed)
+{
+    struct side *a = PRIMARY(p), *b = BACKUP(p);
+    if (!links_up(p))
+        return 0;
+    p->generation++;
+    drain_events(a);
+    drain_events(b);
+    int r = isf_standby(b->e, p->generation, p->term, changed);
+    if (r == 0)
+        r = isf_sync(a->e, p->generation, p->term, changed);
+    if (r) {
+        isf_problem(r ? a->e : b->e, a->last_failure, sizeof a->last_failure);
+        return 0;
+    }
+    const char *line = await_either(a, "protected", "failed", EVENT_MS);
+    if (!line || !event_is(line, "protected"))
+        return 0;
+    lan_strict(&p->lan, 1, p->primary);
+    return await(b, "whole") != NULL;
+}
+
+/* As the runner does: solo, and again from the beginning, until it is protected. */
+static int protect(struct pair *p, int changed)
+{
+    for (int i = 0; i < 20; i++) {
+        if (try_protect(p, changed && i == 0))
+            return 1;
+        if (isf_solo(PRIMARY(p)->e, p->term))
+            return 0;
+    }
+    return 0;
+}
+
+/* The backup becomes the primary: promotes, restores, runs. The old one is left as it is, with its lines. 1: all right. */
+static int take_over(struct pair *p, struct model *m, int *whole)
+{
+    struct side *b = BACKUP(p);
+    char path[108], command[160];
+    uint64_t k;
+    p->term++;
+    if (isf_promote(b->e, p->term))
+        return 0;
+    *whole &= copy_is_whole(b, m, &k);
+    lan_fix(&p->lan, k);
+    *whole &= disk_is(b, m);
+    side_path(b, path, "incoming.sock");
+    snprintf(command, sizeof command, "incoming %s", path);
+    if (fake_say(&b->qemu, command) || isf_restore(b->e, path))
+        return 0;
+    for (int i = 0; i < EVENT_MS && !atomic_load(&b->qemu.control->restored); i++)
+        nap_us(1000);
+    *whole &= atomic_load(&b->qemu.control->restored) == k;
+    if (isf_restore_blocks(b->e) || isf_solo(b->e, p->term))
+        return 0;
+    for (uint32_t i = 1; i < GUEST_PARTS; i++) {
+        static uint8_t have[64 * ISF_PAGE];
+        int r = blocks_read(&b->e->blocks, b->e->blocks.block[i].page, m->guest.pages[i], have);
+        *whole &= r == 0 && same_pages(have, m->guest.part[i], m->guest.pages[i], "a block in QEMU", k);
+    }
+    return fake_say(&b->qemu, "cont") == 0;
+}
+
+/* The old primary, which is out of date, comes back as the backup: with a new engine, or with the one it has. */
+static int rejoin(struct pair *p, int new_engine)
+{
+    struct side *old = PRIMARY(p);
+    lan_take(&p->lan, old->index);
+    lan_strict(&p->lan, 0, 0);
+    if (new_engine) {
+        pthread_mutex_lock(&p->lan.lock);
+        side_close(old);
+        pthread_mutex_unlock(&p->lan.lock);
+    } else if (isf_hold(old->e)) {
+        return 0;
+    }
+    fake_end(&old->qemu);
+    if (new_engine) {
+        pthread_mutex_lock(&p->lan.lock);
+        side_open(old);
+        pthread_mutex_unlock(&p->lan.lock);
+    } else if (isf_qemu_detach(old->e)) {
+        return 0;
+    }
+    side_qemu(old, &p->like, 1);
+    p->primary = !p->primary;
+    return 1;
+}
+
+static int run(const char *command)
+{
+    int status = system(command);
+    if (status)
+        printf("      %s: %d\n", command, status);
+    return status;
+}
+
+#endif
