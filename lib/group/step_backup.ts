@@ -85,8 +85,9 @@ function inJoining(turn: Turn, phase: PhaseOf<"joining">, event: GroupEvent): vo
   }
   // An earlier joining's answer comes while this one is still being written.
   if (event.kind === "standing" && phase.step === "launching") {
-    turn.act({ kind: "send", message: { kind: "accept", term, generation, keep } });
-    return turn.go({ kind: "receiving", term, generation, keep, step: "copying" });
+    turn.go({ kind: "receiving", term, generation, keep, step: "copying" });
+    if (startedAnew(turn, phase)) return abandon(turn, phase);
+    return turn.act({ kind: "send", message: { kind: "accept", term, generation, keep } });
   }
   const failed = event.kind === "standby_failed" || event.kind === "write_failed" ||
     event.kind === "qemu_lost" ||
@@ -113,10 +114,9 @@ function copyEnds(turn: Turn, copy: { term: number; generation: number }, event:
       const { word } = event;
       if (word.role === ROLES.STOPPED) return word.term >= copy.term;
       if (word.role === ROLES.PRIMARY && word.term > copy.term) return true;
-      // It ran alone after this copy was made, and says so after its restart.
-      if (word.role === ROLES.WAITING && (word.flags & FLAGS.LAST_SOLO) !== 0 && word.term > copy.term) {
-        return true;
-      }
+      // Started anew, it ran alone after this copy was made, or may have.
+      const gaveUp = (word.flags & (FLAGS.PROMISED | FLAGS.COPY_WHOLE)) !== 0;
+      if (word.role === ROLES.WAITING && !gaveUp && word.term > copy.term) return true;
       const asks = (word.flags & FLAGS.ASKS_PROMISE) !== 0 && word.generation === copy.generation;
       return asks && word.role === ROLES.PRIMARY;
     }
@@ -140,19 +140,24 @@ function gaveWay(peer: Word, copy: { term: number; generation: number; heard: nu
   if (peer.role !== ROLES.WAITING || (peer.flags & FLAGS.LAST_SOLO) !== 0 || copy.heard < copy.term) {
     return false;
   }
-  return peer.term <= copy.term || peer.generation === copy.generation;
+  // In a newer term only a host that was stopped before it could run alone: it gave its own copy up.
+  const stopped = peer.generation === copy.generation && (peer.flags & FLAGS.PROMISED) !== 0;
+  return peer.term <= copy.term || stopped;
+}
+
+/** The VM is gone, and a part of a copy is of no use: let the other host start it from its own disks. */
+function startedAnew(turn: Turn, copy: { term: number; generation: number }): boolean {
+  const { peer, heard } = turn.state;
+  if (peer === null) return false;
+  const asks = (peer.flags & FLAGS.ASKS_PROMISE) !== 0;
+  return gaveWay(peer, { ...copy, heard }) || (peer.role === ROLES.WAITING && (asks || heard >= copy.term));
 }
 
 function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent): void {
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
   const { term, generation } = phase;
-  if (event.kind === "word" && phase.step === "copying") {
-    // The VM is gone, and this part of a copy is of no use: let the other host start it from its own disks.
-    const { word } = event;
-    const anew = word.role === ROLES.WAITING &&
-      ((word.flags & FLAGS.ASKS_PROMISE) !== 0 || turn.state.heard >= term);
-    if (anew || gaveWay(word, { ...phase, heard: turn.state.heard })) return abandon(turn, phase);
-  }
+  const looks = event.kind === "word" || event.kind === "peer" || event.kind === "link";
+  if (looks && phase.step === "copying" && startedAnew(turn, phase)) return abandon(turn, phase);
   if (event.kind === "whole" && phase.step === "copying") {
     turn.go({ ...phase, step: "marking" });
     return turn.write({ generation, term, role: "backup", copy: "whole", epoch: event.epoch });

@@ -117,7 +117,7 @@ export function wantsPromise(state: GroupState): boolean {
   const { peer, disk } = state;
   return disk?.role === "primary" && peer !== null && peer.role === ROLES.BACKUP && peer.term <= disk.term &&
     (peer.flags & FLAGS.PROMISED) === 0 &&
-    ((peer.flags & FLAGS.COPY_WHOLE) === 0 || (lastSolo(disk) && peer.term < disk.term));
+    ((peer.flags & FLAGS.COPY_WHOLE) === 0 || (peer.term < disk.term));
 }
 
 /** What the heartbeats say in this state. */

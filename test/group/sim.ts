@@ -73,7 +73,7 @@ const FAULTS: readonly Fault[] = [
     const host = world.random() < 0.5 ? 0 : 1;
     world.note(`LAN of ${host} cut`);
     world.lanCut[host] = true;
-    mendLater(world, () => world.lanCut[host] = false);
+    mendLater(world, () => mendLan(world, host));
   },
   function lose(world) {
     world.loss = world.between(0.01, 0.15);
@@ -96,10 +96,16 @@ function mendLater(world: World, mend: () => void): void {
   if (world.random() < 0.8) world.clock.after(world.between(30, 1200), mend);
 }
 
+function mendLan(world: World, host: number): void {
+  if (!world.lanCut[host]) return;
+  world.lanCut[host] = false;
+  world.lanSince[host] = world.clock.now;
+}
+
 function mendAll(world: World): void {
   world.note("all mended");
   world.linkCut.forEach((link) => link.fill(false));
-  world.lanCut.fill(false);
+  for (const host of [0, 1]) mendLan(world, host);
   world.loss = 0;
   for (const host of world.hosts) {
     host.powered = true;

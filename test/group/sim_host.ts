@@ -454,7 +454,9 @@ export class SimHost {
       this.#pathAlive[path] = alive;
       this.later(this.world.between(0.1, 1), () => this.dispatch({ kind: "path", path, alive }));
     }
-    const lan = !this.world.lanCut[this.index];
+    // An answer counts when those before it came too: a LAN that is just back may still owe the peer's heartbeats.
+    const lan = !this.world.lanCut[this.index] &&
+      now - (this.world.lanSince[this.index] ?? 0) > 2.5 * BEAT_MS;
     if (silent === this.#silent && lan === this.#lan) return;
     this.#silent = silent;
     this.#lan = lan;

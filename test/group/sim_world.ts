@@ -80,6 +80,8 @@ export class World {
   readonly linkCut = [[false, false], [false, false]];
   /** lanCut[host]: this host is cut from the LAN: from the peer on it, and from the reference. */
   readonly lanCut = [false, false];
+  /** Since when each host's LAN is as it is. */
+  readonly lanSince = [0, 0];
   loss = 0;
   readonly log: string[] = [];
   newest = 0;
