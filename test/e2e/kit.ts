@@ -235,3 +235,41 @@ export function brokenPromises(summary: ClientSummary): string[] {
 export function differences(verified: RunnerEvent): string[] {
   return ["memory", "blocks", "device", "disk"].filter((part) => verified[part] !== true);
 }
+
+/** The guest's main memory on a host, through the descriptor of the runner that owns it: for damage behind its back. */
+export class GuestMemory implements Disposable {
+  readonly #file: Deno.FsFile;
+
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  /** Overwrites 64 KiB of every MiB: no guest goes on from there. */
+  async damage(): Promise<void> {
+    const { size } = await this.#file.stat();
+    const noise = crypto.getRandomValues(new Uint8Array(64 * 1024));
+    for (let at = 1 << 20; at < size; at += 1 << 20) {
+      await this.#file.seek(at, Deno.SeekMode.Start);
+      await this.#file.write(noise);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+/** Opens the memory object that a runner made for its guest. */
+export async function guestMemory(pid: number): Promise<GuestMemory> {
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    const path = `/proc/${pid}/fd/${name}`;
+    try {
+      if (Deno.readLinkSync(path).startsWith("/memfd:")) {
+        return new GuestMemory(await Deno.open(path, { read: true, write: true }));
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // the descriptor was closed meanwhile
+    }
+  }
+  throw new Error(`process ${pid} has no memory object`);
+}
