@@ -107,6 +107,11 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
         return r;
     engine_mode(e, ISF_SOLO);
     engine_gates(e, GATE_OPEN);
+    if (mode == ISF_PROMOTING && e->heartbeat) { /* from here on our own term tells the old primary what it is */
+        e->word.term = term > e->word.term ? term : e->word.term;
+        heartbeat_say(e->heartbeat, &e->word);
+        heartbeat_withhold(e->heartbeat, 0);
+    }
     return 0;
 }
 
@@ -185,11 +190,21 @@ int32_t isf_standby(isf_engine *e, uint64_t generation, uint64_t term, int32_t k
     return 0;
 }
 
+/* The old primary's lease is made of what our heartbeats acknowledge. It may have been heard again since it was found silent (it was
+ * frozen, and has thawed): acknowledges nothing more, and waits until any lease has run out. Mostly there is nothing left to wait. */
+static void outlast_lease(struct isf_engine *e)
+{
+    uint64_t until = e->heartbeat ? heartbeat_withhold(e->heartbeat, 1) : 0, bound = isf_now_us() + 2 * (uint64_t)e->silence_us;
+    for (uint64_t now = isf_now_us(); now < until && now < bound; now = isf_now_us())
+        usleep((useconds_t)(until - now < 1000 ? until - now : 1000));
+}
+
 int32_t isf_promote(isf_engine *e, uint64_t term)
 {
     struct standby *s = &e->standby;
     if (term < atomic_load(&e->term))
         return engine_problem(e, -ISF_ESTALE, "term %llu is older than one that was seen", (unsigned long long)term);
+    outlast_lease(e);
     pthread_mutex_lock(&s->lock); /* an epoch that is being applied is finished first */
     int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole);
     if (ok) {
@@ -202,7 +217,11 @@ int32_t isf_promote(isf_engine *e, uint64_t term)
         engine_mode(e, ISF_PROMOTING);
     }
     pthread_mutex_unlock(&s->lock);
-    return ok ? 0 : engine_problem(e, -ISF_ESTATE, "the copy on this host is not whole: it cannot be started");
+    if (ok)
+        return 0;
+    if (e->heartbeat)
+        heartbeat_withhold(e->heartbeat, 0);
+    return engine_problem(e, -ISF_ESTATE, "the copy on this host is not whole: it cannot be started");
 }
 
 /* Writes the pages of the other RAM blocks that changed here into QEMU, in runs within a block. */

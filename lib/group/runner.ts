@@ -340,6 +340,8 @@ export class Runner implements AsyncDisposable {
       case "peer":
         this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
         return this.dispatch({ kind: "peer", ...this.#peer, checked: false });
+      case "path":
+        return this.dispatch({ kind: "path", path: event.path, alive: event.alive });
       case "word":
         return this.dispatch({ kind: "word", word: event });
       case "link":
