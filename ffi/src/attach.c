@@ -65,7 +65,7 @@ static int open_tracker(struct isf_engine *e, uint32_t kind, int shim_errno)
         range[i] = (struct tracker_range){ e->blocks.block[i].address, e->blocks.block[i].bytes };
     int r = tracker_open(&e->tracker, (enum tracker_kind)kind, e->qemu_pid, e->uffd, range, e->blocks.count);
     if (r == 0) {
-        e->status->tracker = (uint64_t)tracker_kind_of(e->tracker);
+        status_set(&e->status->tracker, (uint64_t)tracker_kind_of(e->tracker));
         return 0;
     }
     if (e->uffd < 0)

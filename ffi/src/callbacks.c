@@ -40,7 +40,7 @@ void engine_on_link(void *context, int index, int up, int reason)
 void engine_on_path(void *context, int path, int alive)
 {
     struct isf_engine *e = context;
-    e->status->path_alive[path] = alive != 0; /* at once: the decision reads it again before it acts */
+    status_set(&e->status->path_alive[path], alive != 0); /* at once: the decision reads it again before it acts */
     events_send(&e->events, "path", "\"path\":%d,\"alive\":%s", path, alive ? "true" : "false");
     if (!alive && path < 2 && e->link[path])
         link_drop(e->link[path], -ETIMEDOUT); /* TCP would take seconds to notice */

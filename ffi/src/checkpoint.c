@@ -99,7 +99,7 @@ static int64_t drain(struct isf_engine *e, size_t have)
     }
 }
 
-static struct stage *take_stage(struct isf_engine *e)
+static struct stage *free_stage(struct isf_engine *e)
 {
     for (int i = 0; i < ENGINE_STAGES; i++)
         if (!e->stage[i].busy)
@@ -200,8 +200,8 @@ static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stop
         return engine_problem(e, r, "the dirty pages could not be copied");
     epoch->dirty_pages = epoch->stage->pages;
     close_epoch(e, epoch);
-    e->status->scan_us_last = scanned_us - stopped_us;
-    e->status->copy_us_last = isf_now_us() - scanned_us;
+    status_set(&e->status->scan_us_last, scanned_us - stopped_us);
+    status_set(&e->status->copy_us_last, isf_now_us() - scanned_us);
     return 0;
 }
 
@@ -209,12 +209,14 @@ static void note_pause(struct isf_engine *e, uint64_t trigger_us, uint64_t stopp
 {
     struct isf_status *s = e->status;
     uint64_t pause = e->qmp.resume_us > e->qmp.stop_us ? e->qmp.resume_us - e->qmp.stop_us : 0;
+    pthread_mutex_lock(&e->lock);
     samples_add(&e->pauses, pause);
-    s->pause_us_last = pause;
+    pthread_mutex_unlock(&e->lock);
+    status_set(&s->pause_us_last, pause);
     if (pause > s->pause_us_max)
-        s->pause_us_max = pause;
-    s->stop_us_last = stopped_us - trigger_us;
-    s->finish_us_last = isf_now_us() - copied_us;
+        status_set(&s->pause_us_max, pause);
+    status_set(&s->stop_us_last, stopped_us - trigger_us);
+    status_set(&s->finish_us_last, isf_now_us() - copied_us);
 }
 
 /* A verifying checkpoint: the digests need the whole device state, so the VM is stopped around it. */
@@ -227,7 +229,7 @@ static int checkpoint(struct isf_engine *e)
     if (!epoch)
         return -ENOMEM;
     epoch->number = e->open_epoch;
-    epoch->stage = take_stage(e);
+    epoch->stage = free_stage(e); /* room() has said that there is one */
     epoch->stage->busy = 1;
     int r = checkpoint_arm(e);
     uint64_t trigger_us = epoch->trigger_us = isf_now_us();
@@ -264,7 +266,7 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
     if (!epoch)
         return -ENOMEM;
     epoch->number = e->open_epoch;
-    epoch->stage = take_stage(e);
+    epoch->stage = free_stage(e); /* room() has said that there is one */
     epoch->stage->busy = 1;
     epoch->verify = verify;
     epoch->final = final;
@@ -321,7 +323,9 @@ static int disarm(struct isf_engine *e)
 static int due(struct isf_engine *e, uint64_t *sleep_us)
 {
     uint64_t age = isf_now_us() - e->resumed_us, dirty = 0;
+    pthread_mutex_lock(&e->lock);
     struct rhythm r = e->rhythm;
+    pthread_mutex_unlock(&e->lock);
     if (age >= r.max_us)
         return 1;
     *sleep_us = r.max_us - age;
@@ -341,7 +345,7 @@ static int due(struct isf_engine *e, uint64_t *sleep_us)
 static int room(struct isf_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    int ok = e->inflight < e->rhythm.inflight && e->inflight_bytes < ENGINE_INFLIGHT_BYTES && take_stage(e) != NULL;
+    int ok = e->inflight < e->rhythm.inflight && e->inflight_bytes < ENGINE_INFLIGHT_BYTES && free_stage(e) != NULL;
     pthread_mutex_unlock(&e->lock);
     return ok;
 }

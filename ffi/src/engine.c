@@ -26,7 +26,7 @@ int engine_problem(struct isf_engine *e, int code, const char *format, ...)
 void engine_mode(struct isf_engine *e, enum isf_mode mode)
 {
     atomic_store(&e->mode, (int)mode);
-    e->status->mode = mode;
+    status_set(&e->status->mode, mode);
 }
 
 void engine_gates(struct isf_engine *e, enum gate_mode mode)
@@ -262,7 +262,12 @@ int32_t isf_link_add(isf_engine *e, int32_t index, const char *local, const char
     struct link_config c = { .index = index, .local = local, .peer = peer, .port = (uint16_t)port, .listen = listen,
                              .timeout_us = LINK_TIMEOUT_US, .context = e, .on_frame = receive_frame, .on_state = engine_on_link };
     memcpy(c.secret, e->secret, WIRE_KEY);
-    int r = link_open(&e->link[index], &c);
+    struct link *link;
+    pthread_mutex_lock(&e->lock); /* the first thing that the new line does is to wait for it (engine_on_link) */
+    int r = link_open(&link, &c);
+    if (r == 0)
+        atomic_store(&e->link[index], link);
+    pthread_mutex_unlock(&e->lock);
     return r ? engine_problem(e, r, "link %c on %s port %u could not be opened: %s", 'A' + index, local, port, strerror(-r)) : 0;
 }
 
@@ -287,7 +292,10 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
     memcpy(c.path, e->path, sizeof c.path);
     memcpy(c.secret, e->secret, WIRE_KEY);
     e->silence_us = silence_us;
-    int r = heartbeat_open(&e->heartbeat, &c);
+    struct heartbeat *heartbeat;
+    int r = heartbeat_open(&heartbeat, &c);
+    if (r == 0)
+        atomic_store(&e->heartbeat, heartbeat);
     return r ? engine_problem(e, r, "heartbeats could not start: %s", strerror(-r)) : 0;
 }
 

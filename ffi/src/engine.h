@@ -41,7 +41,7 @@ struct stage {
     uint8_t *data;
     uint64_t *numbers;
     uint64_t pages, capacity;
-    int busy;
+    _Atomic int busy;
 };
 
 struct batch { size_t offset, length; };
@@ -94,7 +94,7 @@ struct isf_engine {
     uint8_t secret[WIRE_KEY];
     _Atomic int mode;             /* enum isf_mode */
     _Atomic uint64_t generation, term;
-    int no_output_commit;
+    _Atomic int no_output_commit;
 
     int memfd;
     uint8_t *ram;
@@ -103,16 +103,17 @@ struct isf_engine {
     struct disk *disk[ENGINE_DISKS];
     struct disk_slot { struct isf_engine *e; int index; } disk_slot[ENGINE_DISKS];
     struct disk_cursor cursor[ENGINE_DISKS];
-    int disks;
+    _Atomic int disks;            /* those before it are whole: the ticker looks while others are added */
     struct gate *gate[ENGINE_NICS];
-    int nics;
-    struct link *link[2];
+    _Atomic int nics;
+    struct link *_Atomic link[2];
     _Atomic int link_up[2], active; /* active: -1 = none */
+    _Atomic uint64_t link_rate;   /* of the active one, bytes per second; 0: not known */
     uint64_t link_up_since_us[2];
-    struct heartbeat *heartbeat;
+    struct heartbeat *_Atomic heartbeat;
     struct heartbeat_path path[HEARTBEAT_PATHS];
     char path_text[HEARTBEAT_PATHS][2][64];
-    uint32_t silence_us;
+    _Atomic uint32_t silence_us;
     struct heartbeat_word word;
 
     /* QEMU */
@@ -174,6 +175,11 @@ int engine_problem(struct isf_engine *e, int code, const char *format, ...) __at
 void engine_mode(struct isf_engine *e, enum isf_mode mode);
 void engine_gates(struct isf_engine *e, enum gate_mode mode);
 void engine_kick(struct isf_engine *e);
+/* The status page is read while it is written, also by TypeScript: whole fields. */
+static inline void status_set(uint64_t *field, uint64_t value) { __atomic_store_n(field, value, __ATOMIC_RELAXED); }
+/* For a field that only this thread writes. */
+static inline void status_add(uint64_t *field, uint64_t more) { status_set(field, *field + more); }
+/* Samples are added and copied with `lock`. */
 void samples_add(struct samples *s, uint64_t value);
 /* The value below which `permille` of the samples lie. */
 uint64_t samples_quantile(const struct samples *s, uint32_t permille);

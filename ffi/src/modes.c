@@ -213,7 +213,7 @@ int32_t isf_promote(isf_engine *e, uint64_t term)
         standby_discard(s);
         for (int i = 0; i < e->disks; i++)
             disk_discard(e->disk[i]);
-        e->status->committed = s->committed;
+        status_set(&e->status->committed, s->committed);
         engine_mode(e, ISF_PROMOTING);
     }
     pthread_mutex_unlock(&s->lock);

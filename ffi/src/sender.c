@@ -16,7 +16,9 @@ static int encode(struct isf_engine *e, struct epoch *epoch)
 {
     struct stage *stage = epoch->stage;
     struct codec_page page[CODEC_BATCH_PAGES];
-    uint64_t t0 = isf_now_us();
+    uint64_t t0 = isf_now_us(), rate = atomic_load(&e->link_rate);
+    if (rate)
+        encoder_link_rate(e->encoder, rate);
     uint32_t most = (uint32_t)(stage->pages / CODEC_BATCH_PAGES + 1);
     epoch->batches = calloc(most, sizeof *epoch->batches);
     if (!epoch->batches)
@@ -34,7 +36,7 @@ static int encode(struct isf_engine *e, struct epoch *epoch)
     }
     if (stage->pages > STAGE_KEEP_PAGES) /* a large epoch must not hold memory for ever */
         madvise(stage->data + (size_t)STAGE_KEEP_PAGES * ISF_PAGE, (stage->pages - STAGE_KEEP_PAGES) * ISF_PAGE, MADV_DONTNEED);
-    e->status->encode_us_last = isf_now_us() - t0;
+    status_set(&e->status->encode_us_last, isf_now_us() - t0);
     return 0;
 }
 
@@ -48,14 +50,14 @@ static void encoded(struct isf_engine *e, struct epoch *epoch)
     e->inflight_bytes += epoch->wire.length;
     pthread_mutex_unlock(&e->lock);
     engine_kick(e); /* a stage is free */
-    s->dirty_pages_last = epoch->dirty_pages;
-    s->dirty_pages += epoch->dirty_pages;
-    s->page_bytes += epoch->wire.length;
-    s->device_bytes += epoch->device_bytes;
-    s->page_zero = e->codec.zero;
-    s->page_same = e->codec.same;
-    s->page_xor = e->codec.xored;
-    s->page_raw = e->codec.raw;
+    status_set(&s->dirty_pages_last, epoch->dirty_pages);
+    status_add(&s->dirty_pages, epoch->dirty_pages);
+    status_add(&s->page_bytes, epoch->wire.length);
+    status_add(&s->device_bytes, epoch->device_bytes);
+    status_set(&s->page_zero, e->codec.zero);
+    status_set(&s->page_same, e->codec.same);
+    status_set(&s->page_xor, e->codec.xored);
+    status_set(&s->page_raw, e->codec.raw);
 }
 
 static int send_extent(struct isf_engine *e, int disk, const struct disk_extent *x)
@@ -66,7 +68,7 @@ static int send_extent(struct isf_engine *e, int disk, const struct disk_extent 
     put_le64(head + 8, x->offset);
     put_le64(head + 16, x->length);
     struct iovec parts[2] = { { head, sizeof head }, { (void *)(uintptr_t)x->data, x->data ? x->length : 0 } };
-    e->status->disk_bytes += x->length;
+    status_add(&e->status->disk_bytes, x->length);
     return engine_send(e, FRAME_DISK, 0, x->epoch, parts, x->data ? 2 : 1);
 }
 
@@ -318,9 +320,9 @@ static void note_commit(struct isf_engine *e, uint64_t epoch)
         if (done->noted)
             continue;
         done->noted = 1;
-        e->status->commit_us_last = now - done->trigger_us;
-        samples_add(&e->commits, e->status->commit_us_last);
-        e->status->checkpoints++;
+        status_set(&e->status->commit_us_last, now - done->trigger_us);
+        samples_add(&e->commits, now - done->trigger_us);
+        status_add(&e->status->checkpoints, 1);
         if (done->final)
             events_send(&e->events, "handed", "\"epoch\":%llu", (unsigned long long)epoch);
     }

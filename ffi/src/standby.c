@@ -284,7 +284,8 @@ static int end_epoch(struct isf_engine *e, const struct frame *f, const uint8_t 
         s->whole = 1;
         events_send(&e->events, "whole", "\"epoch\":%llu", (unsigned long long)f->epoch);
     }
-    e->status->epoch = e->status->committed = f->epoch;
+    status_set(&e->status->epoch, f->epoch);
+    status_set(&e->status->committed, f->epoch);
     return 0;
 }
 

@@ -42,8 +42,8 @@ static void progress(struct sync *s, int now)
         return;
     s->reported_us = t;
     uint64_t rate = t > s->started_us ? s->sent * 1000000u / (t - s->started_us) : 0;
-    s->e->status->sync_bytes_done = s->done;
-    s->e->status->sync_bytes_total = s->total;
+    status_set(&s->e->status->sync_bytes_done, s->done);
+    status_set(&s->e->status->sync_bytes_total, s->total);
     events_send(&s->e->events, "sync", "\"round\":%u,\"bytes_done\":%llu,\"bytes_total\":%llu,\"rate_bytes_s\":%llu", s->round,
                 (unsigned long long)s->done, (unsigned long long)s->total, (unsigned long long)rate);
 }

@@ -14,14 +14,14 @@ static void read_links(struct isf_engine *e, struct isf_status *s)
         struct link_stats l = { 0 };
         if (e->link[i])
             link_read_stats(e->link[i], &l);
-        s->link_up[i] = (uint64_t)atomic_load(&e->link_up[i]);
-        s->link_bytes_in[i] = l.bytes_in;
-        s->link_bytes_out[i] = l.bytes_out;
-        s->link_rtt_us[i] = l.rtt_us;
-        if (i == atomic_load(&e->active) && l.rate_bytes_s && e->encoder)
-            encoder_link_rate(e->encoder, l.rate_bytes_s);
+        status_set(&s->link_up[i], (uint64_t)atomic_load(&e->link_up[i]));
+        status_set(&s->link_bytes_in[i], l.bytes_in);
+        status_set(&s->link_bytes_out[i], l.bytes_out);
+        status_set(&s->link_rtt_us[i], l.rtt_us);
+        if (i == atomic_load(&e->active))
+            atomic_store(&e->link_rate, l.rate_bytes_s);
     }
-    s->link_active = (uint64_t)(int64_t)atomic_load(&e->active);
+    status_set(&s->link_active, (uint64_t)(int64_t)atomic_load(&e->active));
 }
 
 static void read_gates(struct isf_engine *e, struct isf_status *s)
@@ -38,13 +38,13 @@ static void read_gates(struct isf_engine *e, struct isf_status *s)
         all.held_bytes += g.held_bytes;
         all.in_dropped += g.in_dropped + g.out_dropped;
     }
-    s->out_frames = all.out_frames;
-    s->out_bytes = all.out_bytes;
-    s->in_frames = all.in_frames;
-    s->in_bytes = all.in_bytes;
-    s->held_frames = all.held_frames;
-    s->held_bytes = all.held_bytes;
-    s->dropped_frames = all.in_dropped;
+    status_set(&s->out_frames, all.out_frames);
+    status_set(&s->out_bytes, all.out_bytes);
+    status_set(&s->in_frames, all.in_frames);
+    status_set(&s->in_bytes, all.in_bytes);
+    status_set(&s->held_frames, all.held_frames);
+    status_set(&s->held_bytes, all.held_bytes);
+    status_set(&s->dropped_frames, all.in_dropped);
 }
 
 static void read_peer(struct isf_engine *e, struct isf_status *s)
@@ -56,25 +56,25 @@ static void read_peer(struct isf_engine *e, struct isf_status *s)
         return;
     heartbeat_read_stats(e->heartbeat, &h);
     for (int i = 0; i < HEARTBEAT_PATHS; i++) {
-        s->path_alive[i] = (uint64_t)h.alive[i];
-        s->path_rtt_us[i] = h.rtt_us[i];
+        status_set(&s->path_alive[i], (uint64_t)h.alive[i]);
+        status_set(&s->path_rtt_us[i], h.rtt_us[i]);
     }
-    s->refused = atomic_load(&e->refused) + h.refused;
+    status_set(&s->refused, atomic_load(&e->refused) + h.refused);
     if (heartbeat_heard(e->heartbeat, &w, &age))
         return;
-    s->peer_age_us = age;
-    s->peer_epoch = w.epoch;
+    status_set(&s->peer_age_us, age);
+    status_set(&s->peer_epoch, w.epoch);
     uint64_t until = heartbeat_acknowledged_us(e->heartbeat) + e->silence_us, now = isf_now_us();
-    s->lease_left_us = until > now ? until - now : 0;
+    status_set(&s->lease_left_us, until > now ? until - now : 0);
     struct heartbeat_word *old = &e->heard;
     int changed = w.term != old->term || w.role != old->role || w.flags != old->flags || w.generation != old->generation;
     *old = w;
     if (!changed)
         return;
-    s->peer_term = w.term;
-    s->peer_role = w.role;
-    s->peer_flags = w.flags;
-    s->peer_generation = w.generation;
+    status_set(&s->peer_term, w.term);
+    status_set(&s->peer_role, w.role);
+    status_set(&s->peer_flags, w.flags);
+    status_set(&s->peer_generation, w.generation);
     events_send(&e->events, "word", "\"generation\":%llu,\"term\":%llu,\"epoch\":%llu,\"role\":%u,\"flags\":%u",
                 (unsigned long long)w.generation, (unsigned long long)w.term, (unsigned long long)w.epoch, w.role, w.flags);
 }
@@ -82,14 +82,14 @@ static void read_peer(struct isf_engine *e, struct isf_status *s)
 static void read_engine(struct isf_engine *e, struct isf_status *s)
 {
     int mode = atomic_load(&e->mode);
-    s->mode = (uint64_t)mode;
-    s->generation = atomic_load(&e->generation);
-    s->term = atomic_load(&e->term);
+    status_set(&s->mode, (uint64_t)mode);
+    status_set(&s->generation, atomic_load(&e->generation));
+    status_set(&s->term, atomic_load(&e->term));
     pthread_mutex_lock(&e->lock);
-    s->inflight = e->inflight;
-    s->inflight_bytes = e->inflight_bytes;
+    status_set(&s->inflight, e->inflight);
+    status_set(&s->inflight_bytes, e->inflight_bytes);
     if (mode != ISF_STANDBY && mode != ISF_PROMOTING)
-        s->epoch = e->open_epoch;
+        status_set(&s->epoch, e->open_epoch);
     uint64_t waited = e->first ? isf_now_us() - e->first->trigger_us : 0, epoch = e->first ? e->first->number : 0;
     int stalled = mode == ISF_PROTECTED && waited > e->rhythm.stall_us && !e->stalled;
     if (stalled)
@@ -97,7 +97,7 @@ static void read_engine(struct isf_engine *e, struct isf_status *s)
     pthread_mutex_unlock(&e->lock);
     if (mode != ISF_STANDBY && mode != ISF_PROMOTING) {
         pthread_mutex_lock(&e->release_lock);
-        s->committed = e->committed;
+        status_set(&s->committed, e->committed);
         pthread_mutex_unlock(&e->release_lock);
     }
     if (stalled)
@@ -107,15 +107,18 @@ static void read_engine(struct isf_engine *e, struct isf_status *s)
         uint64_t d = disk_durable(e->disk[i]);
         durable = d < durable ? d : durable;
     }
-    s->durable = durable;
+    status_set(&s->durable, durable);
 }
 
 static void percentiles(struct isf_engine *e, struct isf_status *s)
 {
-    s->pause_us_p50 = samples_quantile(&e->pauses, 500);
-    s->pause_us_p99 = samples_quantile(&e->pauses, 990);
-    s->commit_us_p50 = samples_quantile(&e->commits, 500);
-    s->commit_us_p99 = samples_quantile(&e->commits, 990);
+    pthread_mutex_lock(&e->lock);
+    struct samples pauses = e->pauses, commits = e->commits;
+    pthread_mutex_unlock(&e->lock);
+    status_set(&s->pause_us_p50, samples_quantile(&pauses, 500));
+    status_set(&s->pause_us_p99, samples_quantile(&pauses, 990));
+    status_set(&s->commit_us_p50, samples_quantile(&commits, 500));
+    status_set(&s->commit_us_p99, samples_quantile(&commits, 990));
 }
 
 /* Data goes back to link A when that has been well for a while. */
