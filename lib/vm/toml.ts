@@ -72,6 +72,7 @@ function problemsOf(issue: z.core.$ZodIssue, data: unknown, lines: Map<string, n
     );
   }
   const value = valueAt(data, issue.path);
+  if (value === undefined && issue.code === "custom") return [at(issue.path, issue.message)];
   if (value === undefined) {
     const allowed = issue.code === "invalid_value" ? `one of ${issue.values.map(shown).join(", ")}` : "";
     return [at(issue.path, `is missing${allowed === "" ? "" : `; allowed: ${allowed}`}`)];

@@ -1,0 +1,383 @@
+import assert from "node:assert/strict";
+import { lanArbiter, manualArbiter } from "../../lib/group/arbiter.ts";
+import { beginState, step } from "../../lib/group/step.ts";
+import { wordOf } from "../../lib/group/turn.ts";
+import {
+  type Action,
+  FLAGS,
+  type GroupEvent,
+  type GroupState,
+  type Metadata,
+  type Phase,
+  ROLES,
+  type Settings,
+  type Word,
+} from "../../lib/group/types.ts";
+
+const settings: Settings = { arbiter: lanArbiter, peerName: "b", onStall: "wait", autoProtect: true };
+const metadata = (fields: Partial<Metadata> = {}): Metadata => ({
+  generation: 3,
+  term: 5,
+  role: "primary",
+  epoch: 0,
+  copy: "whole",
+  peer: "b",
+  ...fields,
+});
+const word = (fields: Partial<Word> = {}): Word => ({
+  generation: 3,
+  term: 5,
+  epoch: 0,
+  role: ROLES.BACKUP,
+  flags: FLAGS.COPY_WHOLE,
+  ...fields,
+});
+const at = { term: 5, generation: 3 };
+
+/** One of each phase, with each of its steps. */
+const PHASES: Phase[] = [
+  { kind: "off" },
+  { kind: "waiting", why: "", wantsStart: false },
+  { kind: "waiting", why: "", wantsStart: true },
+  ...(["writing", "killing", "launching"] as const).map((s): Phase => ({
+    kind: "starting",
+    term: 5,
+    step: s,
+  })),
+  { kind: "solo", term: 5, invite: null },
+  ...(["writing", "sent", "agreed"] as const).map((s): Phase => ({
+    kind: "solo",
+    term: 5,
+    invite: { generation: 4, step: s },
+  })),
+  { kind: "syncing", ...at, leaving: false },
+  { kind: "syncing", ...at, leaving: true },
+  { kind: "protected", ...at },
+  ...(["silence", "links", "promised", "copy-lost", "stall"] as const).flatMap((cause): Phase[] =>
+    [false, true].map((flag) => ({ kind: "deciding", ...at, cause, bound: flag, handed: flag, why: "" }))
+  ),
+  ...(["writing", "opening"] as const).map((s): Phase => ({
+    kind: "going_solo",
+    ...at,
+    next: 6,
+    handed: false,
+    unless: "heard",
+    step: s,
+  })),
+  { kind: "handing", ...at, step: "last" },
+  { kind: "handing", ...at, step: "offered" },
+  { kind: "yielded", ...at },
+  { kind: "joining", ...at, keep: false, step: "writing" },
+  { kind: "joining", ...at, keep: true, step: "launching" },
+  { kind: "receiving", ...at, keep: false, step: "copying" },
+  { kind: "receiving", ...at, keep: false, step: "marking" },
+  { kind: "ready", ...at },
+  { kind: "asking", ...at, cause: "silence", why: "" },
+  ...(["writing", "checking", "restoring"] as const).map((s): Phase => ({
+    kind: "promoting",
+    ...at,
+    next: 6,
+    unless: "heard",
+    step: s,
+  })),
+  { kind: "abandoning", ...at },
+  { kind: "stale", ...at },
+  { kind: "fencing", term: 6, why: "", yields: null },
+  { kind: "fencing", term: 6, why: "", yields: at },
+  { kind: "stopping", ...at, why: "" },
+  { kind: "stopped", term: 5, why: "" },
+];
+
+const WORDS: Word[] = Object.values(ROLES).flatMap((role) =>
+  [4, 5, 6].flatMap((term) =>
+    [0, ...Object.values(FLAGS)].map((flags) => word({ role, term, flags, generation: flags === 1 ? 3 : 2 }))
+  )
+);
+
+const EVENTS: GroupEvent[] = [
+  { kind: "begin", metadata: null, start: true },
+  { kind: "begin", metadata: metadata(), start: false },
+  ...[true, false].flatMap((silent) =>
+    [true, false].flatMap((lanAnswers) =>
+      [true, false].map((checked): GroupEvent => ({ kind: "peer", silent, lanAnswers, checked }))
+    )
+  ),
+  ...WORDS.map((w): GroupEvent => ({ kind: "word", word: w })),
+  ...[0, 1, 2].flatMap((path) => [true, false].map((alive): GroupEvent => ({ kind: "path", path, alive }))),
+  ...([0, 1] as const).flatMap((link) => [true, false].map((up): GroupEvent => ({ kind: "link", link, up }))),
+  { kind: "message", message: { kind: "invite", term: 5, generation: 4, keepGeneration: 0 } },
+  { kind: "message", message: { kind: "invite", term: 6, generation: 5, keepGeneration: 3 } },
+  { kind: "message", message: { kind: "accept", term: 5, generation: 4, keep: true } },
+  { kind: "message", message: { kind: "refuse", term: 5, generation: 3, why: "x" } },
+  { kind: "own_stall" },
+  { kind: "protected" },
+  { kind: "whole", epoch: 9 },
+  { kind: "stalled" },
+  { kind: "handed" },
+  { kind: "qemu_lost", why: "x" },
+  { kind: "guest_off" },
+  { kind: "engine_failed", why: "x" },
+  { kind: "disk_failed", why: "x" },
+  { kind: "granted", term: 9 },
+  { kind: "refused", why: "x" },
+  ...(["start", "switchover", "stop", "confirm_peer_off", "protect", "yield"] as const).map((
+    c,
+  ): GroupEvent => ({
+    kind: "command",
+    command: c,
+  })),
+  ...(["links", "lan", "invite", "handing", "decide"] as const).map((t): GroupEvent => ({
+    kind: "timer",
+    timer: t,
+  })),
+  { kind: "written", metadata: metadata() },
+  { kind: "written", metadata: metadata({ term: 6 }) },
+  { kind: "written", metadata: metadata({ role: "backup", copy: "stale" }) },
+  { kind: "written", metadata: metadata({ role: "stopped", copy: "none" }) },
+  { kind: "write_failed", why: "x" },
+  { kind: "launched" },
+  { kind: "launch_failed", why: "x" },
+  { kind: "qemu_gone" },
+  { kind: "solo_open" },
+  { kind: "solo_refused", why: "overtaken" },
+  { kind: "solo_refused", why: "not_this_term" },
+  { kind: "standing" },
+  { kind: "standby_failed", why: "x" },
+  { kind: "promoted" },
+  { kind: "promote_refused" },
+  { kind: "promote_failed", why: "x" },
+];
+
+function stateIn(phase: Phase, facts: Partial<GroupState> = {}): GroupState {
+  const state: GroupState = { ...beginState(settings), disk: metadata(), lanTrust: "ok", phase, ...facts };
+  return { ...state, said: wordOf(state) };
+}
+
+/** Facts beside the phase, in which a step is tried. */
+const FACTS: Partial<GroupState>[] = [
+  {},
+  { silent: true, silenceChecked: true, lanAnswers: true },
+  { silent: true, silenceChecked: true, lanAnswers: false, lanTrust: "isolated" },
+  { links: [true, true], peer: word(), heard: 5 },
+  { links: [true, false], peer: word({ role: ROLES.PRIMARY, term: 6, flags: 0 }), heard: 6 },
+  { peer: word({ flags: FLAGS.PROMISED }), settings: { ...settings, arbiter: manualArbiter } },
+  { disk: null, qemu: "standby", common: 3 },
+];
+
+/** Phases that may open the gate, start a copy, or write a new term, and what must be true there. */
+function illegal(before: GroupState, event: GroupEvent, actions: readonly Action[]): string | null {
+  const { phase } = before;
+  for (const action of actions) {
+    if (action.kind === "promote" && phase.kind !== "promoting") return `promote from ${phase.kind}`;
+    if (
+      action.kind === "open" &&
+      !["starting", "going_solo", "syncing", "solo", "protected"].includes(phase.kind)
+    ) {
+      return `open from ${phase.kind}`;
+    }
+    if (action.kind === "open" && phase.kind === "going_solo" && event.kind !== "written") {
+      return "open unwritten";
+    }
+    if (action.kind === "sync" && !(phase.kind === "solo" && event.kind === "written")) {
+      return "sync unwritten";
+    }
+    if (action.kind === "write") {
+      const { term } = action.metadata;
+      const known = Math.max(before.disk?.term ?? 0, "term" in phase ? phase.term : 0);
+      if (term < (before.disk?.term ?? 0) && phase.kind !== "solo" && phase.kind !== "starting") {
+        return `a term goes back from ${known} to ${term} (${action.metadata.role})`;
+      }
+    }
+  }
+  return null;
+}
+
+Deno.test("every state takes every event: it never throws, and does nothing that is not its to do", () => {
+  let tried = 0;
+  for (const phase of PHASES) {
+    for (const facts of FACTS) {
+      for (const event of EVENTS) {
+        const before = stateIn(phase, facts);
+        const frozen = structuredClone({ ...before, settings: null });
+        const { state, actions } = step(before, event);
+        const name = `${JSON.stringify(phase)} at ${JSON.stringify(event)}`;
+        assert.equal(illegal(before, event, actions), null, name);
+        assert.deepEqual({ ...before, settings: null }, frozen, `${name}: the old state was changed`);
+        assert.ok(PHASES.some((known) => known.kind === state.phase.kind), name);
+        tried++;
+      }
+    }
+  }
+  assert.ok(tried > 20_000);
+});
+
+Deno.test("the same state and event give the same step", () => {
+  for (const phase of PHASES) {
+    for (const event of EVENTS) {
+      assert.deepEqual(step(stateIn(phase), event), step(stateIn(phase), event));
+    }
+  }
+});
+
+const play = (from: GroupState, ...events: GroupEvent[]) => {
+  const actions: Action[] = [];
+  let state = from;
+  for (const event of events) {
+    const result = step(state, event);
+    state = result.state;
+    actions.push(...result.actions);
+  }
+  return { state, actions, kinds: actions.map((action) => action.kind) };
+};
+const silence = (lanAnswers: boolean): GroupEvent[] => [
+  { kind: "peer", silent: true, lanAnswers, checked: false },
+  { kind: "peer", silent: true, lanAnswers, checked: true },
+];
+const backupDisk = metadata({ role: "backup", copy: "whole" });
+
+Deno.test("a backup promotes when all paths are silent and the LAN answers, in a new term that is written first", () => {
+  const ready = stateIn({ kind: "ready", ...at }, {
+    disk: backupDisk,
+    peer: word({ role: ROLES.PRIMARY }),
+    heard: 5,
+  });
+  const asked = play(ready, ...silence(true));
+  assert.equal(asked.state.phase.kind, "promoting");
+  const write = asked.actions.find((action) => action.kind === "write");
+  assert.equal(write?.metadata.term, 6);
+  assert.ok(!asked.kinds.includes("promote"));
+  const written: GroupEvent[] = [{ kind: "written", metadata: metadata({ term: 6 }) }];
+  const checked = play(asked.state, ...written, {
+    kind: "peer",
+    silent: true,
+    lanAnswers: true,
+    checked: true,
+  });
+  assert.deepEqual(checked.actions.filter((a) => a.kind === "promote"), [{
+    kind: "promote",
+    term: 6,
+    unless: "heard",
+  }]);
+  assert.equal(play(checked.state, { kind: "promoted" }).state.phase.kind, "solo");
+});
+
+Deno.test("a backup that hears neither peer nor LAN holds, and never promotes later by silence", () => {
+  const ready = stateIn({ kind: "ready", ...at }, { disk: backupDisk, heard: 5 });
+  const held = play(ready, ...silence(false), { kind: "timer", timer: "lan" });
+  assert.equal(held.state.phase.kind, "asking");
+  assert.ok(held.kinds.includes("alarm"));
+  const later = play(held.state, ...silence(true), { kind: "timer", timer: "lan" }, ...silence(true));
+  assert.equal(later.state.phase.kind, "asking");
+});
+
+Deno.test("the operator's word that the other host is off lets an isolated host go on", () => {
+  const held = play(stateIn({ kind: "ready", ...at }, { disk: backupDisk, heard: 5 }), ...silence(false));
+  const confirmed = play(held.state, { kind: "command", command: "confirm_peer_off" });
+  assert.equal(confirmed.state.phase.kind, "promoting");
+  const heard = play(held.state, { kind: "peer", silent: false, lanAnswers: true, checked: false });
+  assert.equal(play(heard.state, { kind: "command", command: "confirm_peer_off" }).state.phase.kind, "ready");
+});
+
+Deno.test("a copy that is not whole is never promoted", () => {
+  for (const stepName of ["copying", "marking"] as const) {
+    const receiving = stateIn({ kind: "receiving", ...at, keep: false, step: stepName }, {
+      disk: backupDisk,
+    });
+    const after = play(receiving, ...silence(true), { kind: "command", command: "start" });
+    assert.equal(after.state.phase.kind, "receiving");
+    assert.ok(!after.kinds.includes("promote"));
+  }
+});
+
+Deno.test("a zombie stops its VM first of all when it hears of a newer term", () => {
+  for (const kind of ["protected", "syncing"] as const) {
+    const before = stateIn(kind === "protected" ? { kind, ...at } : { kind, ...at, leaving: false });
+    const after = play(before, { kind: "word", word: word({ role: ROLES.PRIMARY, term: 6, flags: 0 }) });
+    assert.deepEqual(after.kinds.slice(0, 2), ["hold", "kill_qemu"]);
+    assert.equal(after.state.phase.kind, "fencing");
+  }
+});
+
+Deno.test("both links cut, LAN alive: the primary asks, the backup writes and then promises, the primary goes on", () => {
+  const primary = play(
+    stateIn({ kind: "protected", ...at }, { links: [true, true], peer: word() }),
+    { kind: "link", link: 0, up: false },
+    { kind: "link", link: 1, up: false },
+    { kind: "timer", timer: "links" },
+  );
+  assert.equal(primary.state.phase.kind, "deciding");
+  assert.ok((primary.state.said.flags & FLAGS.ASKS_PROMISE) !== 0);
+  const backup = play(stateIn({ kind: "ready", ...at }, { disk: backupDisk, heard: 5 }), {
+    kind: "word",
+    word: primary.state.said,
+  });
+  assert.equal(backup.state.said.flags & FLAGS.PROMISED, 0, "promised before it was written");
+  const stale = play(backup.state, {
+    kind: "written",
+    metadata: metadata({ role: "backup", copy: "stale" }),
+  });
+  assert.ok((stale.state.said.flags & FLAGS.PROMISED) !== 0);
+  const solo = play(primary.state, { kind: "word", word: stale.state.said });
+  assert.equal(solo.state.phase.kind, "going_solo");
+  // Whatever it sees from now on, the backup does not start that copy.
+  assert.equal(play(stale.state, ...silence(true)).state.phase.kind, "stale");
+});
+
+Deno.test("one lost link changes nothing but raises an alarm", () => {
+  const before = stateIn({ kind: "protected", ...at }, { links: [true, true], peer: word() });
+  const after = play(before, { kind: "link", link: 0, up: false }, { kind: "timer", timer: "links" });
+  assert.equal(after.state.phase.kind, "protected");
+  assert.deepEqual(after.kinds, ["alarm"]);
+});
+
+Deno.test("a primary whose QEMU died says so, and the backup takes over without waiting for silence", () => {
+  const primary = play(stateIn({ kind: "protected", ...at }, { peer: word() }), {
+    kind: "qemu_lost",
+    why: "killed",
+  });
+  assert.deepEqual(primary.kinds.slice(0, 2), ["hold", "kill_qemu"]);
+  assert.equal(primary.state.said.role, ROLES.YIELDED);
+  const backup = play(stateIn({ kind: "ready", ...at }, { disk: backupDisk, heard: 5 }), {
+    kind: "word",
+    word: primary.state.said,
+  });
+  assert.equal(backup.state.phase.kind, "promoting");
+});
+
+Deno.test("after a power loss of both the copy that ran last starts, and an older one waits", () => {
+  const waiting: Phase = { kind: "waiting", why: "", wantsStart: false };
+  const solo = metadata({ term: 6, copy: "none" });
+  const stale = metadata({ term: 5, role: "backup", copy: "stale" });
+  const newer = stateIn(waiting, { disk: solo });
+  const older = stateIn(waiting, { disk: stale });
+  const said = (state: GroupState) => state.said;
+  assert.equal(play(newer, { kind: "word", word: said(older) }).state.phase.kind, "starting");
+  assert.equal(play(older, { kind: "word", word: said(newer) }).state.phase.kind, "waiting");
+  assert.equal(play(older, ...silence(true)).state.phase.kind, "waiting");
+});
+
+Deno.test("an empty host never starts the VM of a peer that has one, even when told to", () => {
+  const empty = stateIn({ kind: "waiting", why: "", wantsStart: true }, { disk: null });
+  const after = play(empty, { kind: "word", word: word({ role: ROLES.WAITING, flags: FLAGS.LAST_SOLO }) });
+  assert.equal(after.state.phase.kind, "waiting");
+});
+
+Deno.test("an invitation of an older term, or of a generation used before, is refused", () => {
+  const stale = stateIn({ kind: "stale", ...at }, {
+    disk: metadata({ role: "backup", copy: "stale" }),
+    heard: 6,
+  });
+  for (const [term, generation] of [[5, 9], [6, 3]] as const) {
+    const message = { kind: "invite", term, generation, keepGeneration: 0 } as const;
+    const after = play(stale, { kind: "message", message });
+    assert.equal(after.state.phase.kind, "stale");
+    const sent = after.actions.find((action) => action.kind === "send");
+    assert.equal(sent?.message.kind, "refuse");
+  }
+});
+
+Deno.test("after a freeze of its own a primary does not grant itself anything by silence", () => {
+  const before = stateIn({ kind: "protected", ...at }, { peer: word() });
+  const after = play(before, { kind: "own_stall" }, ...silence(true), { kind: "timer", timer: "lan" });
+  assert.equal(after.state.phase.kind, "deciding");
+});
