@@ -356,10 +356,17 @@ void disk_commit(struct disk *d, uint64_t epoch)
     pthread_mutex_unlock(&d->lock);
 }
 
+/* With the lock: the caller's number of epoch `id`; 0 for one of before the last disk_epochs(). A host that joins late begins at a
+ * high number with a low id, so `delta` may have wrapped below zero: only the difference means anything. */
+static uint64_t number_of(const struct disk *d, uint64_t id)
+{
+    return id >= d->first_id ? id - d->delta : 0;
+}
+
 uint64_t disk_durable(struct disk *d)
 {
     pthread_mutex_lock(&d->lock);
-    uint64_t epoch = d->durable > d->delta ? d->durable - d->delta : 0;
+    uint64_t epoch = number_of(d, d->durable);
     pthread_mutex_unlock(&d->lock);
     return epoch;
 }
@@ -409,8 +416,8 @@ void disk_read_stats(struct disk *d, struct disk_stats *s)
     pthread_mutex_lock(&d->lock);
     *s = (struct disk_stats){
         .log_bytes = d->log.bytes,
-        .applied_epoch = d->applied > d->delta ? d->applied - d->delta : 0,
-        .durable_epoch = d->durable > d->delta ? d->durable - d->delta : 0,
+        .applied_epoch = number_of(d, d->applied),
+        .durable_epoch = number_of(d, d->durable),
     };
     pthread_mutex_unlock(&d->lock);
     s->reads = atomic_load(&d->reads);
