@@ -97,48 +97,77 @@ int disk_sync(struct disk *d)
     return disk_image_sync(d);
 }
 
-/* The chunk's hash; *zero says that it is all zeroes. */
-static int hash_chunk(struct disk *d, uint64_t chunk, uint8_t *buffer, struct holes *holes, uint64_t *hash, int *zero)
+/* The log is empty, and was so when the hole was found. */
+static int nothing_logged(struct disk *d, const struct holes *h)
 {
-    static const uint8_t zeroes[DISK_CHUNK];
+    pthread_mutex_lock(&d->lock);
+    int nothing = d->log.block_nodes + d->log.region_nodes == 0 && d->retired == h->retired;
+    pthread_mutex_unlock(&d->lock);
+    return nothing;
+}
+
+/* What a pass over chunks keeps. */
+struct pass {
+    struct holes holes;
+    uint64_t zero_hash; /* of a whole chunk of zeroes */
+    uint8_t *buffer;
+};
+
+static int pass_begin(struct pass *p)
+{
+    *p = (struct pass){.buffer = calloc(1, DISK_CHUNK)};
+    if (!p->buffer)
+        return -ENOMEM;
+    p->zero_hash = XXH64(p->buffer, DISK_CHUNK, 0);
+    return 0;
+}
+
+/* The chunk's hash; *zero says that it is all zeroes. */
+static int hash_chunk(struct disk *d, struct pass *p, uint64_t chunk, uint64_t *hash, int *zero)
+{
     uint64_t offset = chunk * DISK_CHUNK, left = d->image.bytes - offset;
     size_t length = left < DISK_CHUNK ? (size_t)left : DISK_CHUNK;
-    const uint8_t *data = buffer;
     int r = 0;
-    *zero = is_hole(d, offset, length, holes);
-    if (*zero) {
-        data = zeroes;
-    } else {
-        r = disk_present(d, offset, length, buffer);
-        *zero = r == 0 && all_zero(buffer, length);
+    *zero = is_hole(d, offset, length, &p->holes);
+    if (*zero && length == DISK_CHUNK) {
+        *hash = p->zero_hash;
+        return 0;
     }
-    if (r == 0)
-        *hash = XXH64(data, length, 0);
+    if (*zero)
+        memset(p->buffer, 0, length);
+    else
+        r = disk_present(d, offset, length, p->buffer);
+    if (r == 0) {
+        *hash = XXH64(p->buffer, length, 0);
+        *zero = all_zero(p->buffer, length);
+    }
     return r;
 }
 
 int disk_hashes(struct disk *d, uint64_t first, uint32_t count, uint64_t *out)
 {
     uint64_t chunks = (d->image.bytes + DISK_CHUNK - 1) / DISK_CHUNK;
-    struct holes holes = {0};
+    struct pass pass;
+    int zero;
     if (first > chunks || count > chunks - first)
         return -EINVAL;
-    uint8_t *buffer = malloc(DISK_CHUNK);
-    int zero, r = buffer ? 0 : -ENOMEM;
+    int r = pass_begin(&pass);
     for (uint32_t i = 0; r == 0 && i < count; i++)
-        r = hash_chunk(d, first + i, buffer, &holes, &out[i], &zero);
-    free(buffer);
+        r = hash_chunk(d, &pass, first + i, &out[i], &zero);
+    free(pass.buffer);
     return r;
 }
 
 int disk_digest(struct disk *d, uint64_t *digest)
 {
     uint64_t chunks = (d->image.bytes + DISK_CHUNK - 1) / DISK_CHUNK, hash, sum = d->image.bytes;
-    struct holes holes = {0};
-    uint8_t *buffer = malloc(DISK_CHUNK), entry[16];
-    int zero, r = buffer ? 0 : -ENOMEM;
+    uint8_t entry[16];
+    struct pass pass;
+    int zero, r = pass_begin(&pass);
     for (uint64_t c = 0; r == 0 && c < chunks; c++) {
-        r = hash_chunk(d, c, buffer, &holes, &hash, &zero);
+        r = hash_chunk(d, &pass, c, &hash, &zero);
+        if (r == 0 && zero && pass.holes.data_at / DISK_CHUNK > c && nothing_logged(d, &pass.holes))
+            c = pass.holes.data_at / DISK_CHUNK - 1; /* the rest of the hole */
         if (r || zero) /* zeroes count by their absence: holes or not, both hosts agree */
             continue;
         put_le64(entry, c);
@@ -146,6 +175,6 @@ int disk_digest(struct disk *d, uint64_t *digest)
         sum = XXH64(entry, sizeof entry, sum);
     }
     *digest = sum;
-    free(buffer);
+    free(pass.buffer);
     return r;
 }

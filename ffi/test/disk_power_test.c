@@ -101,8 +101,8 @@ static void commit(struct world *w)
     uint64_t epoch = w->committed + 1 + rig_below(&w->random, open - w->committed - 1);
     disk_commit(w->d, epoch);
     w->committed = epoch;
-    if (!w->waits)
-        for (unsigned i = 0; i < SPOTS; i++)
+    for (unsigned i = 0; i < SPOTS; i++) /* while FLUSH waits, only what this session wrote is common */
+        if (!w->waits || w->at_barrier[epoch][i] > w->at_barrier[0][i])
             w->spot[i].common = w->at_barrier[epoch][i];
 }
 
@@ -119,6 +119,8 @@ static void change_mode(struct world *w)
         abort();
     w->epoch = 1;
     w->committed = w->durable = 0;
+    for (unsigned i = 0; i < SPOTS; i++)
+        w->at_barrier[0][i] = w->spot[i].count - 1;
 }
 
 static void step(struct world *w)
@@ -157,6 +159,15 @@ static int64_t index_of(const struct spot *s, const uint8_t *data)
     return -1;
 }
 
+/* A value that the other host does not have, nor ever had (zeroes come more than once). */
+static int is_newer(const struct spot *s, int64_t index)
+{
+    for (uint32_t i = 0; i <= s->common; i++)
+        if (index >= 0 && s->tag[i] == s->tag[index])
+            return 0;
+    return index > (int64_t)s->common;
+}
+
 /* The number of spots that broke the promise. */
 static unsigned verify(struct world *w)
 {
@@ -173,7 +184,7 @@ static unsigned verify(struct world *w)
         struct spot *s = &w->spot[i];
         int64_t index = index_of(s, image + spot_offset(i));
         int old = index < (int64_t)s->floor;
-        int unmarked = trusted && index > (int64_t)s->common && s->tag[index] != s->tag[s->common] && !marked[spot_offset(i) / DISK_CHUNK];
+        int unmarked = trusted && is_newer(s, index) && !marked[spot_offset(i) / DISK_CHUNK];
         if (bad == 0 && (old || unmarked))
             printf("      spot %u: has value %lld, promised %u of %u, common %u, %smarked, %strusted\n", i, (long long)index, s->floor,
                    s->count - 1, s->common, marked[spot_offset(i) / DISK_CHUNK] ? "" : "not ", trusted ? "" : "not ");
@@ -228,6 +239,8 @@ static int histories(uint64_t seed, int count, const char *deaf, int *trusted)
         if (bad && !deaf)
             printf("      seed %llu: %u promises broken\n", (unsigned long long)seed + (unsigned)i, bad);
         broken += bad != 0;
+        if (bad && deaf)
+            break; /* once is enough */
     }
     return broken;
 }
@@ -240,8 +253,8 @@ int main(int argc, char **argv)
     int trusted = 0, ignored = 0;
     CHECK(histories(seed, count, NULL, &trusted) == 0, "after a power loss every flushed write and durable epoch is there, and the bitmap knows what is newer");
     CHECK(trusted * 10 >= count * 8, "and nearly always the bitmap is still to be trusted");
-    CHECK(histories(seed, 15, ".journal", &ignored) > 0, "control: with the journal's sync switched off, the loss is noticed");
-    CHECK(histories(seed, 15, "/image", &ignored) > 0, "control: with the image's sync switched off, the loss is noticed");
-    CHECK(histories(seed, 15, ".bitmap", &ignored) > 0, "control: with the bitmap's sync switched off, the unmarked chunk is noticed");
+    CHECK(histories(seed, 400, ".journal", &ignored) > 0, "control: with the journal's sync switched off, the loss is noticed");
+    CHECK(histories(seed, 400, "/image", &ignored) > 0, "control: with the image's sync switched off, the loss is noticed");
+    CHECK(histories(seed, 400, ".bitmap", &ignored) > 0, "control: with the bitmap's sync switched off, the unmarked chunk is noticed");
     return check_end();
 }
