@@ -102,8 +102,8 @@ async function takeDumps(bed: Bed, directory: string): Promise<Dumps[]> {
   };
   await sleep(1000);
   const early = await dump("boot-before");
-  await sleep(50);
-  const booting = { load: "booting, 50 ms", before: early, after: await dump("boot-after") };
+  await sleep(200);
+  const booting = { load: "booting, 200 ms", before: early, after: await dump("boot-after") };
   await bed.guestReady();
   await using _client = await bed.client({ dirty: 10, write: 64, patience_ms: 60_000 });
   await sleep(1000);
