@@ -1,21 +1,19 @@
 /** One simulated host: the real step() with a model of the runner, the engine, QEMU, the disks and the heartbeats. */
 
 import { hostProblem } from "../../lib/group/invariants.ts";
-import { ROLES } from "../../lib/group/types.ts";
 import { beginState, step } from "../../lib/group/step.ts";
-import type {
-  Action,
-  GroupEvent,
-  GroupState,
-  Message,
-  Metadata,
-  Settings,
-  Word,
+import {
+  type Action,
+  type GroupEvent,
+  type GroupState,
+  type Message,
+  type Metadata,
+  ROLES,
+  type Settings,
 } from "../../lib/group/types.ts";
+import { type Beat, SILENCE_MS, SimBeats } from "./sim_beats.ts";
 import type { World } from "./sim_world.ts";
 
-export const SILENCE_MS = 100;
-export const BEAT_MS = 20;
 const TICK_MS = 10;
 const SYNC_TICKS = 6;
 
@@ -28,15 +26,6 @@ export interface Mutation {
   /** The engine's own guards (terms, lease) are off too. */
   careless?: boolean;
   settings?: Partial<Settings>;
-}
-
-interface Beat {
-  word: Word;
-  sent: number;
-  /** Newest `sent` of the receiver's own beats that the sender has. */
-  echo: number;
-  /** Per path: when the sender last heard the receiver. */
-  hears: boolean;
 }
 
 type Mode = "idle" | "solo" | "syncing" | "protected" | "held" | "handing" | "standby" | "promoting";
@@ -65,18 +54,8 @@ export class SimHost {
   #stepping = false;
   #work = 0;
   readonly #timers = new Map<string, number>();
-  #pathAlive = [false, false, false];
-  #heard = [-1e9, -1e9, -1e9];
-  #hears = [false, false, false];
-  #confirmed = [-1e9, -1e9, -1e9];
-  #turnAt = 0;
-  #graceUntil = 0;
-  #peerSent = -1;
-  #echoed = -1e9;
-  #peerWord: Word | null = null;
-  #silent = false;
-  #lan = false;
   #linkUp = [false, false];
+  #beats = new SimBeats(this);
 
   constructor(
     readonly world: World,
@@ -110,27 +89,15 @@ export class SimHost {
     this.state = beginState({ ...this.settings, ...this.mutation.settings });
     this.mode = "idle";
     this.vmRuns = false;
-    this.term =
-      this.generation =
-      this.#work =
-        0;
+    this.term = this.generation = 0;
+    this.#work = 0;
     this.copy = { generation: 0, value: 0, whole: false };
     this.#backlog = [];
     this.#queue = [];
-    this.#peerWord = null;
-    this.#echoed = -1e9;
-    this.#peerSent = -1;
     this.#linkUp = [false, false];
-    // Silence is counted from the start.
-    this.#silent = false;
-    this.#heard = Array(3).fill(this.world.clock.now);
-    this.#confirmed = Array(3).fill(this.world.clock.now);
-    this.#hears = [true, true, true];
-    this.#turnAt = this.world.clock.now;
-    this.#graceUntil = 0;
-    this.#pathAlive = [false, false, false];
+    this.#beats = new SimBeats(this);
     this.dispatch({ kind: "begin", metadata: this.metadata, start });
-    this.later(this.world.between(0, BEAT_MS), () => this.#beat());
+    this.#beats.begin();
     this.later(this.world.between(0, TICK_MS), () => this.#tick());
   }
 
@@ -197,7 +164,7 @@ export class SimHost {
     const now = this.world.clock.now;
     this.#work = Math.max(this.#work, now) + ms;
     this.later(this.#work - now, () => {
-      const wait = this.#graceUntil - this.world.clock.now;
+      const wait = this.#beats.graceUntil - this.world.clock.now;
       if (wait > 0 && !this.mutation.careless) return this.#awake(wait, work);
       const answer = work();
       if (answer !== null) this.dispatch(answer);
@@ -257,7 +224,7 @@ export class SimHost {
           return { kind: "qemu_gone" };
         });
       case "check_silence":
-        return this.dispatch({ kind: "peer", ...this.#silenceNow(), checked: true });
+        return this.dispatch({ kind: "peer", ...this.#beats.silenceNow(), checked: true });
       case "set_timer": {
         const ms = action.after === "takeover" ? SILENCE_MS : action.after === "second" ? 1000 : 3000;
         const setting = (this.#timers.get(action.timer) ?? 0) + 1;
@@ -279,7 +246,7 @@ export class SimHost {
   }
 
   #open(action: Extract<Action, { kind: "open" }>): GroupEvent {
-    if (action.unless === "heard" && !this.#silenceNow().silent) {
+    if (action.unless === "heard" && !this.#beats.silenceNow().silent) {
       return { kind: "solo_refused", why: "overtaken" };
     }
     if (this.#peerHas(action.term)) return { kind: "solo_refused", why: "not_this_term" };
@@ -292,10 +259,10 @@ export class SimHost {
 
   /** Answers at once when it is refused, else when the device state is restored. */
   #promote(action: Extract<Action, { kind: "promote" }>): GroupEvent | null {
-    const unheard = this.world.clock.now - Math.max(...this.#heard) >= SILENCE_MS;
+    const unheard = this.world.clock.now - this.#beats.heardAt >= SILENCE_MS;
     if (this.#peerHas(action.term)) return { kind: "promote_refused" };
     if (action.unless === "unheard" && unheard) return { kind: "promote_refused" };
-    if (action.unless === "heard" && !this.#silenceNow().silent) return { kind: "promote_refused" };
+    if (action.unless === "heard" && !this.#beats.silenceNow().silent) return { kind: "promote_refused" };
     if (!this.copy.whole && !this.mutation.careless) {
       return { kind: "promote_failed", why: "the copy is not whole" };
     }
@@ -316,13 +283,8 @@ export class SimHost {
 
   /** The engine's own guard: the peer says that it has the VM in this term, or a newer one. */
   #peerHas(term: number): boolean {
-    const word = this.#peerWord;
+    const word = this.#beats.peerWord;
     return !this.mutation.careless && word !== null && word.role === ROLES.PRIMARY && word.term >= term;
-  }
-
-  #silenceNow(): { silent: boolean; lanAnswers: boolean } {
-    this.#refreshSilence();
-    return { silent: this.#silent, lanAnswers: this.#lan };
   }
 
   #send(deliver: () => void): void {
@@ -332,6 +294,14 @@ export class SimHost {
     const life = peer.#life;
     this.world.clock.after(this.world.between(0.1, 3), () => {
       if (life === peer.#life && this.world.linkUp(link)) peer.later(0, deliver);
+    });
+  }
+
+  /** Puts a heartbeat on its way to this host. */
+  beatComes(afterMs: number, path: number, beat: Beat): void {
+    const life = this.#life;
+    this.world.clock.after(afterMs, () => {
+      if (life === this.#life && this.running) this.later(0, () => this.#beats.hear(path, beat));
     });
   }
 
@@ -377,7 +347,7 @@ export class SimHost {
     const mine = epoch.generation === this.generation && epoch.term === this.term;
     if (!mine || (this.mode !== "protected" && this.mode !== "handing")) return;
     // The lease: the peer cannot have found us silent yet. Without it the output stays.
-    if (this.world.clock.now >= this.#echoed + SILENCE_MS && !this.mutation.careless) return;
+    if (this.world.clock.now >= this.#beats.echoed + SILENCE_MS && !this.mutation.careless) return;
     if (epoch.value > this.committed) {
       this.world.release({ host: this.name, term: this.term, value: epoch.value });
       this.committed = epoch.value;
@@ -397,72 +367,6 @@ export class SimHost {
       this.#linkUp[link] = up;
       this.dispatch({ kind: "link", link, up });
     }
-  }
-
-  // ---- heartbeats ----
-
-  #beat(): void {
-    this.later(BEAT_MS, () => this.#beat());
-    const { now } = this.world.clock;
-    const word = { ...this.state.said };
-    const peer = this.peer;
-    for (let path = 0; path < 3; path++) {
-      if (!this.world.carries(path, this.index) || this.world.random() < this.world.loss) continue;
-      const hears = now - (this.#heard[path] ?? -1e9) < SILENCE_MS;
-      const beat = { word, sent: now, echo: this.#peerSent, hears };
-      const life = peer.#life;
-      this.world.clock.after(this.world.between(0.1, 4), () => {
-        if (life === peer.#life && peer.running) peer.later(0, () => peer.#hear(path, beat));
-      });
-    }
-    this.#refreshSilence();
-  }
-
-  #hear(path: number, beat: Beat): void {
-    const { now } = this.world.clock;
-    this.#heard[path] = now;
-    this.#hears[path] = beat.hears;
-    if (beat.hears) this.#confirmed[path] = now;
-    this.#echoed = Math.max(this.#echoed, beat.echo);
-    if (beat.sent >= this.#peerSent) {
-      this.#peerSent = beat.sent;
-      const { word } = beat;
-      const before = this.#peerWord;
-      const same = before !== null && before.role === word.role && before.flags === word.flags &&
-        before.term === word.term && before.generation === word.generation;
-      this.#peerWord = word;
-      if (!same) this.dispatch({ kind: "word", word });
-    }
-    this.#refreshSilence();
-  }
-
-  /** Tells the decision when silence, or the LAN's answer, has changed. */
-  #refreshSilence(): void {
-    const { now } = this.world.clock;
-    // A gap between two looks means that this host was not watching: what it did not see meanwhile is no silence.
-    const gap = now - this.#turnAt;
-    this.#turnAt = now;
-    if (gap > 3 * BEAT_MS) this.#graceUntil = now + Math.min(gap, SILENCE_MS);
-    if (gap >= SILENCE_MS - BEAT_MS) this.dispatch({ kind: "own_stall" });
-    let silent = now >= this.#graceUntil || this.#silent;
-    for (let path = 0; path < 3; path++) {
-      const fresh = now - (this.#confirmed[path] ?? -1e9) < SILENCE_MS;
-      if (fresh) silent = false;
-      // Until it was heard a path is not alive, but not silent for long enough either.
-      const alive = fresh && this.#hears[path] === true && this.#peerWord !== null;
-      if (alive === this.#pathAlive[path]) continue;
-      this.#pathAlive[path] = alive;
-      this.later(this.world.between(0.1, 1), () => this.dispatch({ kind: "path", path, alive }));
-    }
-    // An answer counts when those before it came too: a LAN that is just back may still owe the peer's heartbeats.
-    const lan = !this.world.lanCut[this.index] &&
-      now - (this.world.lanSince[this.index] ?? 0) > 2.5 * BEAT_MS;
-    if (silent === this.#silent && lan === this.#lan) return;
-    this.#silent = silent;
-    this.#lan = lan;
-    this.later(this.world.between(0.1, 1), () => {
-      this.dispatch({ kind: "peer", silent: this.#silent, lanAnswers: this.#lan, checked: false });
-    });
   }
 }
 
