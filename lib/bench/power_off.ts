@@ -18,6 +18,8 @@ export interface PowerOff {
   host: Host;
   /** How long the load had run. */
   after_ms: number;
+  /** How long the client had waited for a reply when the power went. */
+  waiting_ms: number;
   acknowledged: number;
   lost: number;
   connection: "survived" | "broken";
@@ -124,6 +126,7 @@ async function powerOff(bed: Bed, options: RoundOptions): Promise<PowerOff> {
   const gap = gaps.find(({ to_us }) => to_us > fault.at_us);
   const fsck = write === 0 ? null : await fsckOf(bed, other(host));
   return {
+    waiting_ms: gap === undefined ? NaN : Math.max(0, fault.at_us - gap.from_us) / 1000,
     ...{ host, after_ms, acknowledged: summary.acknowledged, lost: summary.lost },
     connection: summary.connection,
     detection_ms: (Number(silent["t_us"]) - fault.at_us) / 1000,
@@ -226,6 +229,7 @@ function reportProblems(setting: Setting, { part, series }: { part: string; seri
 
 function reportTimes(setting: Setting, { part, series }: { part: string; series: Series }): void {
   const rows = [
+    { what: "client's wait for a reply when the power went", pick: (r: PowerOff) => r.waiting_ms },
     { what: "power off to silence noticed", pick: (r: PowerOff) => r.detection_ms },
     { what: "silence noticed to decision", pick: (r: PowerOff) => r.decision_ms },
     { what: "decision to the guest's first frame", pick: (r: PowerOff) => r.takeover_ms, most: 60 },

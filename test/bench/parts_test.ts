@@ -98,6 +98,7 @@ Deno.test("each thing that a power-off may break is told; one that broke nothing
   const well: PowerOff = {
     host: "a",
     after_ms: 500,
+    waiting_ms: 1,
     acknowledged: 100,
     lost: 0,
     connection: "survived",
