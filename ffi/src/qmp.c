@@ -118,11 +118,11 @@ int qmp_poll(struct qmp *q, const char **line)
             q->in.length += (size_t)n;
             continue;
         }
-        size_t length = (size_t)(end - (char *)q->in.data);
-        *end = 0;
-        if (length && end[-1] == '\r')
-            end[-1] = 0;
-        int r = take_line(q, (char *)q->in.data, length);
+        size_t length = (size_t)(end - (char *)q->in.data), text = length;
+        if (text && end[-1] == '\r') /* QEMU ends its lines so */
+            text--;
+        q->in.data[text] = 0;
+        int r = take_line(q, (char *)q->in.data, text);
         if (r) {
             *line = (char *)q->in.data;
             q->taken = length + 1;
