@@ -15,7 +15,6 @@
 
 #define DRAIN 1024          /* datagrams read from one path in one turn */
 #define REOPEN_US 100000u   /* how often a local address that is not there is tried again */
-#define SUSPICION_US 2000000u /* the LAN is asked at every interval for this long after the peer fell silent */
 
 struct heartbeat {
     struct heartbeat_config config;
@@ -155,7 +154,7 @@ static void beat(struct heartbeat *h, uint64_t now)
     if (!h->lan)
         return;
     uint64_t quiet = now - h->core.heard_us; /* written by this thread alone */
-    int suspicious = quiet > 3 * h->config.interval_us && quiet < SUSPICION_US;
+    int suspicious = quiet > 3 * h->config.interval_us && quiet < HEARTBEAT_SUSPICION_US;
     if (suspicious || now >= h->probe_at_us) {
         lan_probe_send(h->lan, now);
         h->probe_at_us = now + h->config.silence_us / 2;

@@ -133,10 +133,24 @@ uint64_t core_withhold(struct core *c, int on)
     return c->promised_us + c->silence_us;
 }
 
-/* Did the reference address answer, so late that the answer says something about the time since the peer fell silent? */
-static int lan_answers(const struct core *c, uint64_t lan_answer_us, uint64_t now_us)
+/* Follows the answers of the reference address: since when they come without a gap. */
+static void follow_lan(struct core *c, uint64_t lan_answer_us)
 {
-    return lan_answer_us > c->heard_us + c->silence_us / 2 && within(lan_answer_us, 2 * c->silence_us, now_us);
+    if (lan_answer_us <= c->lan_newest_us)
+        return;
+    /* Asked at every interval just after the peer fell silent, later only twice in the silence. */
+    uint64_t gap_us = lan_answer_us - c->heard_us < HEARTBEAT_SUSPICION_US ? 4 * c->interval_us : c->silence_us;
+    if (c->lan_first_us <= c->heard_us || lan_answer_us - c->lan_newest_us > gap_us)
+        c->lan_first_us = lan_answer_us;
+    c->lan_newest_us = lan_answer_us;
+}
+
+/* Did the reference address answer, so late that the answer says something about the time since the peer fell silent, and for two
+ * intervals? A LAN that came back a moment ago may answer before a living peer was heard on it. */
+static int lan_answers(const struct core *c, uint64_t now_us)
+{
+    return c->lan_newest_us > c->heard_us + c->silence_us / 2 && within(c->lan_newest_us, 2 * c->silence_us, now_us) &&
+           c->lan_newest_us - c->lan_first_us >= 2 * c->interval_us;
 }
 
 /* A gap between two turns means that I was not watching: what was not seen meanwhile is no silence. */
@@ -170,7 +184,8 @@ void core_turn(struct core *c, uint64_t now_us, int drained, uint64_t lan_answer
     }
     uint64_t patience_us = CORE_PATIENCE_US > 2 * c->silence_us ? CORE_PATIENCE_US : 2 * c->silence_us;
     int waited = c->confirmed_us || now_us - c->start_us >= patience_us;
-    c->lan_answers = lan_answers(c, lan_answer_us, now_us);
+    follow_lan(c, lan_answer_us);
+    c->lan_answers = lan_answers(c, now_us);
     /* By confirmations alone, and not by alive: a path is dead as soon as the peer says that it does not hear me there, but what it
      * may conclude from my datagrams goes by what I have confirmed. */
     if (within(c->confirmed_us, c->silence_us, now_us))

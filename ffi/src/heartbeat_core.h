@@ -18,6 +18,7 @@
 
 #define CORE_FRESH_US 2000000u  /* how old an echo may be that introduces a new session */
 #define CORE_PATIENCE_US 2000000u /* a peer that was never heard is silent after this */
+#define HEARTBEAT_SUSPICION_US 2000000u /* the LAN is asked at every interval for this long after the peer fell silent */
 #define CORE_RETIRED 8
 
 struct core_path {
@@ -46,6 +47,7 @@ struct core {
     uint64_t promised_us;       /* my clock: nothing that came later was ever confirmed by me */
     int silent;                 /* 1, 0, or -1 when nothing is known yet */
     int lan_answers;
+    uint64_t lan_first_us, lan_newest_us; /* answers that came one after the other, my clock */
 };
 
 /* `session`: random, not 0. Configured paths are bits of `paths`. */
