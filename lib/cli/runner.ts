@@ -135,6 +135,12 @@ function untilSignal(): Promise<void> {
   });
 }
 
+/** True of the change by which the VM is down although nobody stopped it: it did not start, or ended with no backup. */
+function endsInFailure(event: Record<string, unknown>): boolean {
+  return event["event"] === "state" && event["to"] === "stopped" && event["from"] !== "stopping" &&
+    event["from"] !== "stopped";
+}
+
 /** A line for a person; undefined for what only a program wants. */
 function line(event: Record<string, unknown>): string | undefined {
   switch (event["event"]) {
@@ -166,7 +172,9 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const own = await identity(spec, host);
   const machine = await openMachine(spec, host);
   if (given.unsafe) machine.engine.noOutputCommit();
-  let server: ControlServer | undefined;
+  const signalled = untilSignal();
+  const servers: ControlServer[] = [];
+  let failed = false;
   await using runner = new Runner({
     machine,
     store: new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`)),
@@ -178,17 +186,19 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     },
     identity: own,
     takeoverMs: host.heartbeat.takeover_ms,
+    heartbeatMs: host.heartbeat.interval_ms,
     disks: servedDisks(spec, host.data_dir).length,
     start: given.start,
     report: (event) => {
-      server?.broadcast(event);
+      for (const server of servers) server.broadcast(event);
+      failed ||= endsInFailure(event);
       const text = given.json ? JSON.stringify(event) : line(event);
       if (text !== undefined) io.out(text);
     },
   });
   await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
-  server = control;
+  servers.push(control);
   runner.begin();
-  await Promise.race([untilSignal(), runner.ended]);
-  return 0;
+  await Promise.race([signalled, runner.ended]);
+  return failed ? 1 : 0;
 }
