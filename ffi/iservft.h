@@ -131,7 +131,8 @@ ISF_API int32_t isf_blocks(isf_engine *engine, char *text, uint32_t size);
  * a commit after which `stalled` comes. Any time. */
 ISF_API int32_t isf_rhythm(isf_engine *engine, uint32_t min_us, uint32_t max_us, uint32_t dirty_pages, uint32_t inflight, uint32_t stall_us);
 /* The VM runs (or goes on) without a backup in `term`, under a grant: held output leaves, disks go straight through. From IDLE, HELD,
- * PROTECTED, SYNCING, PROMOTING. Remembers what changes, for the next sync. -ISF_ESTALE: the engine has seen a newer term. */
+ * PROTECTED, SYNCING, PROMOTING. Remembers what changes, for the next sync. -ISF_ESTALE: the engine has seen a newer term.
+ * -ISF_ESTATE: epochs of this very term were sent, so that the backup may hold a whole copy of it: a newer one is needed. */
 ISF_API int32_t isf_solo(isf_engine *engine, uint64_t term);
 /* From SOLO: brings the backup up to date while the guest runs, then protects it (events sync, protected). changed = 0: everything, else what
  * changed since the last common epoch of the same backup. The other side must be in isf_standby of the same generation and term. */

@@ -2,15 +2,25 @@
  * itself. One loop: an event, a step, its actions; actions that take time run one after the other and answer with events. */
 
 import { engineEvents } from "../../ffi/events.ts";
-import type { EngineEvent } from "../../ffi/events.ts";
+import { EngineError } from "../../ffi/engine.ts";
 import { MODES } from "../../ffi/status.ts";
 import { EdgeError, errorText } from "../errors.ts";
 import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
 import type { Machine } from "../vm/machine.ts";
+import { groupEvent } from "./engine_events.ts";
 import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
 import { sentence } from "./sentence.ts";
-import type { Action, GroupEvent, GroupState, Message, Settings, Timer } from "./types.ts";
+import { StallWatch } from "./stall_watch.ts";
+import {
+  type Action,
+  type GroupEvent,
+  type GroupState,
+  type Message,
+  ROLES,
+  type Settings,
+  type Timer,
+} from "./types.ts";
 
 /** Events that a step may have to wait behind others: beyond this something loops. */
 const QUEUE_MAX = 10_000;
@@ -29,6 +39,8 @@ export interface RunnerOptions {
   identity: Record<string, string>;
   /** The takeover time, ms. */
   takeoverMs: number;
+  /** Time between heartbeats, ms. */
+  heartbeatMs: number;
   /** Disk sizes and the like, for the other host to compare. */
   disks: number;
   /** Start the VM here, as this host's answer to "who begins". */
@@ -52,6 +64,7 @@ export class Runner implements AsyncDisposable {
   #ending = false;
   #invited: Compatibility | undefined;
   #listening: Promise<void> = Promise.resolve();
+  readonly #watch: StallWatch;
   /** Settles when this host's part is over: the VM was stopped, or the runner was closed. */
   readonly ended: Promise<void>;
   #end: () => void = () => {};
@@ -62,6 +75,12 @@ export class Runner implements AsyncDisposable {
     this.#state = beginState(options.settings);
     this.#since_us = options.machine.engine.clockUs();
     this.ended = new Promise((resolve) => this.#end = resolve);
+    this.#watch = new StallWatch({
+      nowMs: () => options.machine.engine.clockUs() / 1000,
+      heartbeatMs: options.heartbeatMs,
+      takeoverMs: options.takeoverMs,
+      onStall: () => this.dispatch({ kind: "own_stall" }),
+    });
     this.#machine.onQemuExit = (exit) =>
       this.dispatch({
         kind: "qemu_lost",
@@ -114,6 +133,7 @@ export class Runner implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending = true;
+    this.#watch[Symbol.dispose]();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#machine.kill().catch(() => {});
     this.#abort.abort();
@@ -228,11 +248,19 @@ export class Runner implements AsyncDisposable {
 
   async #open(action: Extract<Action, { kind: "open" }>): Promise<GroupEvent> {
     const { engine } = this.#machine;
+    await this.#watch.settled();
     if (action.unless === "heard" && !this.#silenceNow().silent) {
       return { kind: "solo_refused", why: "overtaken" };
     }
+    if (this.#peerHas(action.term)) return { kind: "solo_refused", why: "not_this_term" };
     const stood = engine.status.get("mode") === MODES.IDLE || action.cancelHandover;
-    engine.solo(action.term);
+    try {
+      engine.solo(action.term);
+    } catch (error) {
+      const refused = error instanceof EngineError && (error.is("ESTATE") || error.is("ESTALE"));
+      if (refused) return { kind: "solo_refused", why: "not_this_term" };
+      throw error;
+    }
     if (stood) {
       await this.#machine.continue();
       engine.announce(ANNOUNCEMENTS);
@@ -250,18 +278,35 @@ export class Runner implements AsyncDisposable {
 
   async #promote(action: Extract<Action, { kind: "promote" }>): Promise<GroupEvent> {
     const { engine } = this.#machine;
-    if (action.unless === "heard" && !this.#silenceNow().silent) return { kind: "promote_refused" };
+    await this.#watch.settled();
+    if (!this.#mayPromote(action)) return { kind: "promote_refused" };
     const begun_us = engine.clockUs();
     const frames = engine.status.get("out_frames");
     engine.promote(action.term);
     const epoch = engine.status.get("committed");
     await this.#machine.restore();
+    await this.#watch.settled();
+    const dropped = this.#state.phase.kind !== "promoting" || this.#peerHas(action.term);
+    if (dropped) throw new Error(`the other host has the VM in term ${action.term}, or a newer one`);
     engine.solo(action.term);
     await this.#machine.continue();
     engine.announce(ANNOUNCEMENTS);
     this.#report("promoted", { begun_us, epoch, term: action.term });
     this.#watchFirstFrame(begun_us, frames);
     return { kind: "promoted" };
+  }
+
+  /** The condition of a promotion, looked at in the moment in which it matters. */
+  #mayPromote(action: Extract<Action, { kind: "promote" }>): boolean {
+    if (this.#state.phase.kind !== "promoting" || this.#peerHas(action.term)) return false;
+    if (action.unless === "heard") return this.#silenceNow().silent;
+    return this.#machine.engine.status.get("peer_age_us") < this.#options.takeoverMs * 1000;
+  }
+
+  /** The peer says that it has the VM, in this term or a newer one. */
+  #peerHas(term: number): boolean {
+    const page = this.#machine.engine.status;
+    return page.get("peer_role") === ROLES.PRIMARY && page.get("peer_term") >= term;
   }
 
   /** When the guest is heard on the LAN again. */
@@ -327,45 +372,14 @@ export class Runner implements AsyncDisposable {
         if (event.event === "control") this.#receive(event.message);
         else {
           if (event.event !== "word") this.#options.report(event);
-          this.#translate(event);
+          if (event.event === "peer") this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
+          // What becomes of a QEMU that we ended ourselves is known.
+          const told = event.event === "qemu_lost" && !this.#machine.qemuRuns ? null : groupEvent(event);
+          if (told !== null) this.dispatch(told);
         }
       }
     } catch (error) {
       this.dispatch({ kind: "engine_failed", why: errorText(error) });
-    }
-  }
-
-  #translate(event: EngineEvent): void {
-    switch (event.event) {
-      case "peer":
-        this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
-        return this.dispatch({ kind: "peer", ...this.#peer, checked: false });
-      case "path":
-        return this.dispatch({ kind: "path", path: event.path, alive: event.alive });
-      case "word":
-        return this.dispatch({ kind: "word", word: event });
-      case "link":
-        return this.dispatch({ kind: "link", link: event.link === 0 ? 0 : 1, up: event.up });
-      case "protected":
-        return this.dispatch({ kind: "protected" });
-      case "whole":
-        return this.dispatch({ kind: "whole", epoch: event.epoch });
-      case "stalled":
-        return this.dispatch({ kind: "stalled" });
-      case "handed":
-        return this.dispatch({ kind: "handed" });
-      case "qemu_lost":
-        if (this.#machine.qemuRuns) this.dispatch({ kind: "qemu_lost", why: event.reason });
-        return;
-      case "qemu":
-        if (event.name === "SHUTDOWN") this.dispatch({ kind: "guest_off" });
-        return;
-      case "failed":
-        return this.dispatch({ kind: "engine_failed", why: event.what });
-      case "disk":
-        return this.dispatch({ kind: "disk_failed", why: event.what });
-      default:
-        return;
     }
   }
 }

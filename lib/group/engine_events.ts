@@ -1,0 +1,36 @@
+/** What the engine reports, as the decision knows it. */
+
+import type { EngineEvent } from "../../ffi/events.ts";
+import type { GroupEvent } from "./types.ts";
+
+/** The decision's event; null for what it does not go by (progress, counters, messages). */
+export function groupEvent(event: EngineEvent): GroupEvent | null {
+  switch (event.event) {
+    case "peer":
+      return { kind: "peer", silent: event.silent, lanAnswers: event.lan_answers, checked: false };
+    case "path":
+      return { kind: "path", path: event.path, alive: event.alive };
+    case "word":
+      return { kind: "word", word: event };
+    case "link":
+      return { kind: "link", link: event.link === 0 ? 0 : 1, up: event.up };
+    case "protected":
+      return { kind: "protected" };
+    case "whole":
+      return { kind: "whole", epoch: event.epoch };
+    case "stalled":
+      return { kind: "stalled" };
+    case "handed":
+      return { kind: "handed" };
+    case "qemu_lost":
+      return { kind: "qemu_lost", why: event.reason };
+    case "qemu":
+      return event.name === "SHUTDOWN" ? { kind: "guest_off" } : null;
+    case "failed":
+      return { kind: "engine_failed", why: event.what };
+    case "disk":
+      return { kind: "disk_failed", why: event.what };
+    default:
+      return null;
+  }
+}
