@@ -156,8 +156,17 @@ function line(event: Record<string, unknown>): string | undefined {
       return `refused: ${event["what"]}`;
     case "promoted":
       return `the VM goes on here, from epoch ${event["epoch"]}`;
+    case "verified":
+      return verdict(event);
   }
   return undefined;
+}
+
+function verdict(event: Record<string, unknown>): string {
+  const wrong = ["memory", "blocks", "device", "disk"].filter((part) => event[part] !== true);
+  return wrong.length === 0
+    ? `verified: at epoch ${event["epoch"]} the backup is byte for byte the primary`
+    : `error: at epoch ${event["epoch"]} the backup differs from the primary in: ${wrong.join(", ")}`;
 }
 
 /** Runs the command. */
@@ -175,6 +184,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const signalled = untilSignal();
   const servers: ControlServer[] = [];
   let failed = false;
+  let said: string | undefined;
   await using runner = new Runner({
     machine,
     store: new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`)),
@@ -193,7 +203,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       for (const server of servers) server.broadcast(event);
       failed ||= endsInFailure(event);
       const text = given.json ? JSON.stringify(event) : line(event);
-      if (text !== undefined) io.out(text);
+      if (text !== undefined && text !== said) io.out(text); // a state's steps have one sentence
+      if (text !== undefined) said = text;
     },
   });
   await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
