@@ -148,8 +148,8 @@ int32_t isf_qemu_detach(isf_engine *e)
 {
     if (!e->qemu_pid)
         return 0;
-    if (e->checkpoint_thread && !atomic_load(&e->ending))
-        checkpoint_want(e, WORKER_PARKED, 12000000);
+    if (e->checkpoint_thread && !atomic_load(&e->ending) && checkpoint_want(e, WORKER_PARKED, 12000000))
+        return engine_problem(e, -ETIMEDOUT, "a checkpoint did not end within 12 s: end the QEMU process first");
     sender_stop(e);
     for (int i = 0; i < e->nics; i++)
         gate_reset(e->gate[i]); /* what this QEMU said and was not released is nobody's any more */
@@ -165,11 +165,13 @@ int32_t isf_qemu_detach(isf_engine *e)
             munmap(s->numbers, (e->blocks.pages + BLOCKS_DEVICE_PAGES) * sizeof *s->numbers);
         memset(s, 0, sizeof *s);
     }
+    pthread_mutex_lock(&e->lock);
     free(e->lost);
     e->lost = NULL;
+    e->common = 0;
+    pthread_mutex_unlock(&e->lock);
     e->tracker = NULL;
     e->encoder = NULL;
-    e->common = 0;
     e->is_armed = 0;
     qmp_close(&e->qmp);
     if (e->uffd >= 0)

@@ -112,7 +112,8 @@ int32_t isf_engine_new(const char *run_dir, const uint8_t *secret, isf_engine **
     if (!e)
         return -ENOMEM;
     init_locks(e);
-    e->memfd = e->uffd = e->fifo = e->qmp.fd = -1;
+    e->memfd = e->uffd = e->fifo = e->kick = e->qmp.fd = -1;
+    e->events.listener = e->events.client = e->events.wake = -1;
     atomic_store(&e->active, -1);
     e->standby.rx_link = -1;
     e->open_epoch = 1;
@@ -151,6 +152,11 @@ void isf_engine_free(isf_engine *e)
         return;
     engine_gates(e, GATE_SHUT);
     atomic_store(&e->ending, 1);
+    if (e->status)
+        engine_mode(e, ISF_IDLE); /* nothing that still comes in is taken */
+    pthread_mutex_lock(&e->standby.lock);
+    e->standby.active = 0; /* and no journal acknowledges on lines that are gone */
+    pthread_mutex_unlock(&e->standby.lock);
     pthread_mutex_lock(&e->lock);
     e->want = WORKER_END;
     e->sending = 0;
@@ -170,10 +176,10 @@ void isf_engine_free(isf_engine *e)
         if (e->link[i])
             link_close(e->link[i]);
     isf_qemu_detach(e);
+    for (int i = 0; i < e->disks; i++) /* before the gates: a journal's report may release output */
+        disk_close(e->disk[i]);
     for (int i = 0; i < e->nics; i++)
         gate_close(e->gate[i]);
-    for (int i = 0; i < e->disks; i++)
-        disk_close(e->disk[i]);
     standby_close(e);
     pthread_mutex_lock(&e->lock);
     sync_remember_lost(e);
@@ -192,8 +198,10 @@ void isf_engine_free(isf_engine *e)
     events_close(&e->events);
     buffer_free(&e->sync_wire);
     free(e->hashes);
-    munmap(e->device, (uint64_t)BLOCKS_DEVICE_PAGES * ISF_PAGE + ISF_PAGE);
-    munmap(e->status, sizeof *e->status);
+    if (e->device)
+        munmap(e->device, (uint64_t)BLOCKS_DEVICE_PAGES * ISF_PAGE + ISF_PAGE);
+    if (e->status)
+        munmap(e->status, sizeof *e->status);
     free(e);
 }
 
