@@ -94,10 +94,19 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
                               (unsigned long long)atomic_load(&e->term));
     if (mode == ISF_STANDBY)
         return engine_problem(e, -ISF_ESTATE, "a backup must be promoted first");
+    if (mode != ISF_PROMOTING && atomic_load(&e->epochs_begun) && term == atomic_load(&e->term))
+        return engine_problem(e, -ISF_ESTATE, "the backup may hold a whole copy of term %llu: going on alone needs a newer term",
+                              (unsigned long long)term);
     atomic_store(&e->term, term);
     if (mode == ISF_PROMOTING) {
-        e->open_epoch = e->standby.committed + 1;
+        pthread_mutex_lock(&e->standby.lock);
+        uint64_t next = e->standby.committed + 1;
+        e->standby.whole = 0; /* what the VM does from here on is no copy of anything */
+        pthread_mutex_unlock(&e->standby.lock);
+        pthread_mutex_lock(&e->lock);
+        e->open_epoch = next;
         e->common = 0;
+        pthread_mutex_unlock(&e->lock);
     } else {
         r = stop_protection(e);
     }
@@ -105,6 +114,7 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
         r = disk_direct(e->disk[i]);
     if (r)
         return r;
+    atomic_store(&e->epochs_begun, 0);
     engine_mode(e, ISF_SOLO);
     engine_gates(e, GATE_OPEN);
     if (mode == ISF_PROMOTING && e->heartbeat) { /* from here on our own term tells the old primary what it is */
@@ -122,7 +132,10 @@ int32_t isf_sync(isf_engine *e, uint64_t generation, uint64_t term, int32_t chan
     if (generation < atomic_load(&e->generation) || term < atomic_load(&e->term))
         return engine_problem(e, -ISF_ESTALE, "generation %llu or term %llu is older than one that was seen", (unsigned long long)generation,
                               (unsigned long long)term);
-    if (changed && !e->common)
+    pthread_mutex_lock(&e->lock);
+    int common = e->common;
+    pthread_mutex_unlock(&e->lock);
+    if (changed && !common)
         return engine_problem(e, -ISF_ESTATE, "what changed since the last common epoch is not known: a full sync is needed");
     if (atomic_load(&e->active) < 0)
         return engine_problem(e, -ISF_ELINK, "no replication line is up");
@@ -141,9 +154,12 @@ int32_t isf_sync(isf_engine *e, uint64_t generation, uint64_t term, int32_t chan
 int32_t isf_hold(isf_engine *e)
 {
     if (!e->no_output_commit)
+        engine_gates(e, GATE_SHUT); /* at once; and again once a sync that ends just now cannot open them any more */
+    int r = checkpoint_want(e, WORKER_PARKED, 0);
+    if (!e->no_output_commit)
         engine_gates(e, GATE_SHUT);
     engine_mode(e, ISF_HELD);
-    return checkpoint_want(e, WORKER_PARKED, 0);
+    return r;
 }
 
 int32_t isf_handover(isf_engine *e)
