@@ -25,6 +25,8 @@ void engine_on_link(void *context, int index, int up, int reason)
         e->link_up_since_us[index] = isf_now_us();
     choose_line(e);
     int after = atomic_load(&e->active);
+    if (!up && before == index)
+        e->line_losses++;
     if (before != after || before == index) {
         e->send_reset = 1;
         e->work = 1;

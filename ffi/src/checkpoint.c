@@ -16,88 +16,7 @@
 
 #include "failpoint.h"
 
-#define PIPE_SMALL 4096
-#define PIPE_LARGE (1 << 20)
-#define QEMU_BOUND_US 5000000u  /* QEMU may take this long to stop or to finish: beyond it, it hangs */
 #define PEEK_US 10000u          /* how often a long epoch's dirty pages are counted */
-#define STAGE_KEEP (64u << 20)  /* bytes of a stage that stay resident between epochs */
-
-int checkpoint_arm(struct isf_engine *e)
-{
-    if (e->is_armed)
-        return 0;
-    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_SMALL);
-    int r = qmp_send(&e->qmp, e->armed, (size_t)e->armed_length);
-    e->is_armed = r == 0;
-    return r;
-}
-
-/* QEMU cannot stop the VM while a write waits for room in a disk's log: lets these through. */
-static void release_disks(struct isf_engine *e)
-{
-    for (int i = 0; i < e->disks; i++)
-        disk_release(e->disk[i]);
-}
-
-/* Waits until QEMU has written the first bytes. Returns their number, or negative. */
-static ssize_t await_stop(struct isf_engine *e)
-{
-    uint64_t deadline = isf_now_us() + QEMU_BOUND_US;
-    for (;;) {
-        struct pollfd p[2] = { { .fd = e->fifo, .events = POLLIN }, { .fd = e->qmp.fd, .events = POLLIN } };
-        uint64_t now = isf_now_us();
-        if (now >= deadline)
-            return -ETIMEDOUT;
-        if (poll(p, 2, (int)((deadline - now) / 1000 + 1)) < 0)
-            continue;
-        if (p[0].revents & POLLIN) {
-            ssize_t n = read(e->fifo, e->device, PIPE_SMALL);
-            if (n > 0)
-                return n;
-        }
-        if (p[1].revents) {
-            const char *line = NULL;
-            int r = qmp_poll(&e->qmp, &line);
-            if (r < 0) {
-                engine_problem(e, r, "QEMU refused a checkpoint: %.200s", line ? line : "its monitor is closed");
-                return r;
-            }
-        }
-    }
-}
-
-/* Lets QEMU write the rest and waits for its answer. Returns the length of the device state, or negative. */
-static int64_t drain(struct isf_engine *e, size_t have)
-{
-    uint64_t deadline = isf_now_us() + QEMU_BOUND_US;
-    size_t bound = (size_t)BLOCKS_DEVICE_PAGES * ISF_PAGE;
-    int returned = 0;
-    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_LARGE);
-    for (;;) {
-        ssize_t n = read(e->fifo, e->device + have, bound - have);
-        if (n > 0) {
-            have += (size_t)n;
-            if (have == bound)
-                return engine_problem(e, -ISF_ELIMIT, "the device state is larger than %zu bytes: use fewer devices", bound);
-            continue;
-        }
-        if (returned)
-            return (int64_t)have;
-        const char *line = NULL;
-        int r = qmp_poll(&e->qmp, &line);
-        if (r < 0)
-            return engine_problem(e, r, "QEMU failed to save its devices: %.200s", line ? line : "its monitor is closed");
-        if (r > 0) {
-            returned = 1;
-            continue;
-        }
-        uint64_t now = isf_now_us();
-        if (now >= deadline)
-            return engine_problem(e, -ETIMEDOUT, "QEMU did not finish saving its devices within 5 s");
-        struct pollfd p[2] = { { .fd = e->fifo, .events = POLLIN }, { .fd = e->qmp.fd, .events = POLLIN } };
-        poll(p, 2, (int)((deadline - now) / 1000 + 1));
-    }
-}
 
 static struct stage *free_stage(struct isf_engine *e)
 {
@@ -231,20 +150,22 @@ static int checkpoint(struct isf_engine *e)
     epoch->number = e->open_epoch;
     epoch->stage = free_stage(e); /* room() has said that there is one */
     epoch->stage->busy = 1;
-    int r = checkpoint_arm(e);
+    int r = device_arm(e);
     uint64_t trigger_us = epoch->trigger_us = isf_now_us();
-    release_disks(e);
+    device_release_disks(e);
     if (r == 0)
         r = qmp_send(&e->qmp, "}", 1);
     e->is_armed = 0;
-    ssize_t first = r ? r : await_stop(e);
+    ssize_t first = r ? r : device_await(e);
     int64_t bytes = first;
     uint64_t stopped_us = isf_now_us(), copied_us = stopped_us;
     if (first > 0) {
         r = inside_pause(e, epoch, stopped_us);
         copied_us = isf_now_us();
-        bytes = drain(e, (size_t)first); /* also after a failure: QEMU must not wait for ever */
+        bytes = device_drain(e, (size_t)first); /* also after a failure: QEMU must not wait for ever */
     }
+    if (r == 0 && bytes > 0)
+        r = device_held(e, first, bytes);
     if (r || bytes <= 0) {
         epoch_free(e, epoch);
         return r ? r : bytes < 0 ? (int)bytes : -ISF_EQEMU;
@@ -255,7 +176,7 @@ static int checkpoint(struct isf_engine *e)
     stage_device(e, epoch->stage, (uint64_t)bytes);
     epoch->device_bytes = (uint64_t)bytes;
     enqueue(e, epoch);
-    return checkpoint_arm(e);
+    return device_arm(e);
 }
 
 /* A checkpoint around `stop`: the VM stands still until `cont` (verification, switchover). */
@@ -272,7 +193,7 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
     epoch->final = final;
     epoch->trigger_us = isf_now_us();
     int64_t bytes = 0;
-    release_disks(e);
+    device_release_disks(e);
     int r = qmp_execute(&e->qmp, "{\"execute\":\"stop\"}", QEMU_BOUND_US, &line);
     if (r >= 0)
         r = save_stopped(e, epoch, &bytes);
@@ -289,34 +210,22 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
         return 0;
     r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
     e->resumed_us = isf_now_us();
-    return r < 0 ? r : checkpoint_arm(e);
+    return r < 0 ? r : device_arm(e);
 }
 
 static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes)
 {
     char command[256];
     int length = snprintf(command, sizeof command, "%.*s,\"live\":false}}", e->armed_length - 1, e->armed);
-    fcntl(e->fifo, F_SETPIPE_SZ, PIPE_SMALL);
-    int r = qmp_send(&e->qmp, command, (size_t)length);
-    ssize_t first = r ? r : await_stop(e);
+    int r = device_pipe_small(e);
+    if (r == 0)
+        r = qmp_send(&e->qmp, command, (size_t)length);
+    ssize_t first = r ? r : device_await(e);
     if (first <= 0)
         return first ? (int)first : -ISF_EQEMU;
     r = inside_pause(e, epoch, isf_now_us());
-    *device_bytes = drain(e, (size_t)first);
+    *device_bytes = device_drain(e, (size_t)first);
     return r ? r : *device_bytes < 0 ? (int)*device_bytes : 0;
-}
-
-/* Completes the armed command without a use for its result, so that another can be given. */
-static int disarm(struct isf_engine *e)
-{
-    if (!e->is_armed)
-        return 0;
-    e->is_armed = 0;
-    release_disks(e);
-    int r = qmp_send(&e->qmp, "}", 1);
-    ssize_t first = r ? r : await_stop(e);
-    int64_t bytes = first > 0 ? drain(e, (size_t)first) : first;
-    return bytes < 0 ? (int)bytes : 0;
 }
 
 /* True when an epoch should end now; else how long to sleep at the most. */
@@ -381,54 +290,75 @@ static enum worker wanted(struct isf_engine *e)
 static int hand_over(struct isf_engine *e)
 {
     const char *line;
-    int r = disarm(e);
+    int r = device_disarm(e);
     if (r == 0)
         r = checkpoint_stopped(e, 0, 1);
     if (r)
         return r;
-    while (wanted(e) == WORKER_HANDING)
+    while (r == 0 && wanted(e) == WORKER_HANDING) {
         doze(e, 50000);
+        r = watch_qemu(e);
+    }
+    if (r)
+        return r;
     if (wanted(e) != WORKER_RUN)
         return 0; /* QEMU stays stopped; whoever parked us decides */
     r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
     e->resumed_us = isf_now_us();
-    return r < 0 ? r : checkpoint_arm(e);
+    return r < 0 ? r : device_arm(e);
 }
 
 static int verify(struct isf_engine *e)
 {
     e->verify_wanted = 0;
-    int r = disarm(e);
+    int r = device_disarm(e);
     return r ? r : checkpoint_stopped(e, 1, 0);
+}
+
+/* The backup has told us that the sync did not reach it whole. */
+static int sync_void(struct isf_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    int broken = e->sync_void && !e->first_commit;
+    pthread_mutex_unlock(&e->lock);
+    return broken ? engine_problem(e, -ISF_ELINK, "the line to the backup was lost at the end of the sync: it has to start again") : 0;
 }
 
 /* Protection, until something else is wanted. 0, or negative when QEMU is lost. */
 static int run(struct isf_engine *e)
 {
-    int r = checkpoint_arm(e);
+    int r = device_arm(e);
     while (r == 0) {
         enum worker w = wanted(e);
         uint64_t sleep_us = 1000;
-        if (w == WORKER_HANDING) {
+        if (w != WORKER_RUN && w != WORKER_HANDING)
+            break;
+        if (!room(e)) {
+            doze(e, 2000); /* the last epoch of a handover too needs a stage, and those before it committed */
+        } else if (w == WORKER_HANDING) {
             r = hand_over(e);
             if (r == 0 && wanted(e) != WORKER_RUN)
                 return 0; /* the VM stays stopped: a disarming save would resume it, or close its disks */
-        } else if (w != WORKER_RUN)
-            break;
-        else if (!room(e))
-            doze(e, 2000);
-        else if (e->verify_wanted)
+        } else if (e->verify_wanted) {
             r = verify(e);
-        else if (due(e, &sleep_us))
+        } else if (due(e, &sleep_us)) {
             r = checkpoint(e);
-        else
+        } else {
             doze(e, sleep_us);
+        }
+        if (r == 0)
+            r = sync_void(e);
         if (r == 0 && !e->is_armed)
-            r = checkpoint_arm(e);
+            r = device_arm(e);
         if (r == 0)
             r = watch_qemu(e);
     }
-    int left = disarm(e); /* the monitor must take other commands again */
+    if (r) { /* pages may have been taken from the tracker that no epoch carries */
+        pthread_mutex_lock(&e->lock);
+        e->common = 0;
+        pthread_mutex_unlock(&e->lock);
+    }
+    int left = device_disarm(e); /* the monitor must take other commands again */
     return r ? r : left;
 }
 
@@ -436,15 +366,15 @@ static int sync_and_run(struct isf_engine *e)
 {
     int r = sync_run(e, e->changed_only);
     pthread_mutex_lock(&e->lock);
-    if (r == 0 && e->want == WORKER_SYNC)
+    int go_on = r == 0 && e->want == WORKER_SYNC;
+    if (go_on) { /* with the lock: what isf_hold or isf_solo decides just now is not undone */
         e->want = e->doing = WORKER_RUN;
-    enum worker w = e->want;
+        atomic_store(&e->epochs_begun, 1);
+        engine_mode(e, ISF_PROTECTED);
+        engine_gates(e, e->no_output_commit ? GATE_OPEN : GATE_HOLD);
+    }
     pthread_mutex_unlock(&e->lock);
-    if (r || w != WORKER_RUN)
-        return r;
-    engine_mode(e, ISF_PROTECTED);
-    engine_gates(e, e->no_output_commit ? GATE_OPEN : GATE_HOLD);
-    return run(e);
+    return go_on ? run(e) : r;
 }
 
 static void report(struct isf_engine *e, enum worker was, int code)
@@ -452,11 +382,11 @@ static void report(struct isf_engine *e, enum worker was, int code)
     char text[512], escaped[700];
     isf_problem(e, text, sizeof text);
     events_escape(escaped, sizeof escaped, text);
-    if (code == -ISF_EQEMU || code == -ETIMEDOUT || code == -EPIPE || code == -ECONNRESET)
+    if (code == -ISF_EQEMU || code == -ESRCH || code == -ETIMEDOUT || code == -EPIPE || code == -ECONNRESET)
         events_send(&e->events, "qemu_lost", "\"reason\":\"%s\"", escaped);
     else
         events_send(&e->events, "failed", "\"what\":\"%s\",\"code\":%d,\"text\":\"%s\"",
-                    was == WORKER_SYNC && atomic_load(&e->mode) == ISF_SYNCING ? "sync" : "checkpoint", code, escaped);
+                    was == WORKER_SYNC && (atomic_load(&e->mode) == ISF_SYNCING || code == -ISF_ELINK) ? "sync" : "checkpoint", code, escaped);
 }
 
 void *checkpoint_run(void *engine)

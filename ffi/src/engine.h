@@ -73,6 +73,8 @@ struct standby {
     pthread_mutex_t lock;
     int active, whole, epochs_open; /* epochs_open: the disks are in EPOCHS mode */
     int rx_link;                    /* epochs are taken from this line only */
+    int is_void;                    /* a part of the sync was lost: nothing of this generation is taken any more */
+    uint64_t restart;               /* the newest SYNC_RESTART's number: a late one on the other line changes nothing */
     uint64_t generation, term, committed;
     struct staged_batch *first, *last, *spare;
     uint64_t staged_frames, staged_extents, staged_pages;
@@ -132,7 +134,10 @@ struct isf_engine {
     _Atomic int output_waits;
     enum worker want, doing;
     int changed_only, first_commit; /* first_commit: this generation has had one */
+    int sync_void;                /* the backup does not have all of this generation's sync */
+    uint64_t line_losses, sync_losses; /* of the active line; their number when the sync began */
     _Atomic int verify_wanted;
+    _Atomic int epochs_begun;     /* since the last isf_solo epochs were sent: the backup may be whole */
     struct rhythm rhythm;
     struct stage stage[ENGINE_STAGES];
     uint8_t *device;              /* BLOCKS_DEVICE_PAGES pages */
@@ -150,6 +155,7 @@ struct isf_engine {
     uint32_t inflight;
     uint64_t inflight_bytes, send_epoch;
     int send_reset, sending;      /* sending: epochs go out */
+    uint64_t restarts;
     int work;                     /* something came since the sender looked */
     pthread_mutex_t turn;         /* held by the sender while it uses epochs and extents; taken before `lock` */
     _Atomic uint64_t reaped;      /* newest epoch that was freed */
@@ -204,8 +210,24 @@ void engine_on_qmp(void *engine, const char *line, size_t length);
 void *checkpoint_run(void *engine);
 /* Asks the checkpoint thread to do `want` and, with wait_us, waits until it does (or was parked meanwhile). 0 or -ETIMEDOUT. */
 int checkpoint_want(struct isf_engine *e, enum worker want, uint64_t wait_us);
-int checkpoint_arm(struct isf_engine *e);
 void epoch_free(struct isf_engine *e, struct epoch *epoch);
+
+/* ---- device_state.c ---- */
+#define QEMU_BOUND_US 5000000u /* QEMU may take this long to stop or to finish: beyond it, it hangs */
+/* Gives QEMU the command for the next checkpoint but for its last brace. 0 or negative. */
+int device_arm(struct isf_engine *e);
+/* So small that QEMU cannot finish before we let it. */
+int device_pipe_small(struct isf_engine *e);
+/* QEMU cannot stop the VM while a write waits for room in a disk's log: lets these through. */
+void device_release_disks(struct isf_engine *e);
+/* Waits until QEMU has written the first bytes. Returns their number, or negative. */
+ssize_t device_await(struct isf_engine *e);
+/* Lets QEMU write the rest and waits for its answer. Returns the length of the device state, or negative. */
+int64_t device_drain(struct isf_engine *e, size_t have);
+/* 0: QEMU was held by the pipe until device_drain, so the VM stood still; else negative: what was copied may be of no one moment. */
+int device_held(struct isf_engine *e, ssize_t first, int64_t bytes);
+/* Completes the armed command without a use for its result, so that another can be given. */
+int device_disarm(struct isf_engine *e);
 
 /* ---- sync.c ---- */
 /* First sync or resync, on the checkpoint thread. 0: the disks are in EPOCHS mode and only a checkpoint is missing; else negative. */
@@ -259,10 +281,12 @@ enum sync_kind {           /* FRAME_SYNC's flags */
     SYNC_PAGES = 1,        /* a codec batch */
     SYNC_DISK,             /* as FRAME_DISK */
     SYNC_EPOCHS,           /* the disks stand still: the frame's epoch is the first one open */
-    SYNC_RESTART,          /* epochs come from here on on this line, beginning with the frame's epoch */
+    SYNC_RESTART,          /* epochs come from here on on this line, beginning with the frame's epoch; payload: a growing number, 8 */
     SYNC_HASH_ASK,         /* disk 4, first chunk 8, count 4 */
     SYNC_HASHES,           /* the same, then count hashes of 8 */
+    SYNC_VOID,             /* backup to primary: epochs came, but SYNC_EPOCHS did not: the sync is to begin again */
 };
+#define RESTART_PAYLOAD 8u
 #define HASH_HEADER 16u
 #define HASH_REGION 1024u  /* chunks asked for at once */
 

@@ -58,6 +58,15 @@ static int take_hashes(struct isf_engine *e, int link, const struct frame *f, co
     return r ? refuse(e, link, "hashes of a wrong length", r) : 0;
 }
 
+/* Primary: the sync was cut off before the backup knew its end. After a first commit that cannot be any more. */
+static void take_void(struct isf_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->sync_void = 1;
+    pthread_mutex_unlock(&e->lock);
+    engine_kick(e);
+}
+
 static int is_json_start(const uint8_t *p, uint32_t length)
 {
     return length > 1 && p[0] == '{' && p[length - 1] == '}' && !memchr(p, '\n', length);
@@ -81,6 +90,10 @@ int receive_frame(void *engine, int link, const struct frame *f, uint8_t *payloa
         return take_commit(e, link, f, payload);
     if (f->type == FRAME_SYNC && f->flags == SYNC_HASHES)
         return take_hashes(e, link, f, payload);
+    if (f->type == FRAME_SYNC && f->flags == SYNC_VOID) {
+        take_void(e);
+        return 0;
+    }
     int r = standby_frame(e, link, f, payload);
     if (r == -ISF_ECORRUPT || r == -EINVAL)
         return refuse(e, link, "a frame that does not make sense", r);

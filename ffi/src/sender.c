@@ -159,7 +159,10 @@ static int restart(struct isf_engine *e)
     pthread_mutex_unlock(&e->lock);
     for (int i = 0; i < e->disks; i++)
         e->cursor[i] = (struct disk_cursor){ first, 0 };
-    return engine_send(e, FRAME_SYNC, SYNC_RESTART, first, NULL, 0);
+    uint8_t number[RESTART_PAYLOAD];
+    put_le64(number, ++e->restarts);
+    struct iovec part = { number, sizeof number };
+    return engine_send(e, FRAME_SYNC, SYNC_RESTART, first, &part, 1);
 }
 
 /* One turn. 1: something was done; 0: nothing to do; negative: the line failed. */
@@ -328,7 +331,8 @@ static void note_commit(struct isf_engine *e, uint64_t epoch)
     }
     if (!e->first_commit) {
         e->first_commit = e->common = first_of_generation = 1;
-        memset(e->lost, 0, e->blocks.pages / 8 + 1);
+        if (e->lost) /* else QEMU is gone meanwhile */
+            memset(e->lost, 0, e->blocks.pages / 8 + 1);
     }
     e->stalled = 0;
     e->work = 1;

@@ -289,10 +289,29 @@ static int end_epoch(struct isf_engine *e, const struct frame *f, const uint8_t 
     return 0;
 }
 
-static int restart(struct isf_engine *e, int link, uint64_t first)
+/* The primary believes that the sync is over, but its end was on a line that was lost. What may still come late on that line must not
+ * make a copy whole that we have called void. */
+static void call_void(struct isf_engine *e, int link, const struct frame *f)
+{
+    struct frame answer = { .type = FRAME_SYNC, .flags = SYNC_VOID, .generation = f->generation, .term = f->term };
+    e->standby.is_void = 1;
+    link_send(e->link[link], &answer, NULL, 0);
+}
+
+static int restart(struct isf_engine *e, int link, const struct frame *f, const uint8_t *payload)
 {
     struct standby *s = &e->standby;
-    if (!s->epochs_open || first > s->committed + 1)
+    if (f->length != RESTART_PAYLOAD)
+        return -ISF_ECORRUPT;
+    uint64_t number = get_le64(payload), first = f->epoch;
+    if (number <= s->restart)
+        return 0; /* it was overtaken by one on the other line */
+    s->restart = number;
+    if (!s->epochs_open) {
+        call_void(e, link, f);
+        return 0;
+    }
+    if (first > s->committed + 1)
         return -ISF_ECORRUPT;
     standby_discard(s);
     for (int i = 0; i < e->disks; i++)
@@ -307,10 +326,12 @@ static int sync_frame(struct isf_engine *e, int link, const struct frame *f, con
 {
     switch (f->flags) {
     case SYNC_RESTART:
-        return restart(e, link, f->epoch);
+        return restart(e, link, f, payload);
     case SYNC_HASH_ASK:
         return answer_hashes(e, link, f, payload);
     }
+    if (e->standby.is_void)
+        return 0;
     if (e->standby.epochs_open)
         return -ISF_ECORRUPT; /* nothing but whole epochs changes a copy that is whole */
     switch (f->flags) {
@@ -329,7 +350,7 @@ static int epoch_frame(struct isf_engine *e, int link, const struct frame *f, co
 {
     struct standby *s = &e->standby;
     if (!s->epochs_open)
-        return -ISF_ECORRUPT;
+        return s->is_void ? 0 : -ISF_ECORRUPT;
     if (link != s->rx_link || f->epoch <= s->committed)
         return 0; /* late on a line that was left, or sent again though it is here */
     if (f->epoch != s->committed + 1)
@@ -391,7 +412,8 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
         s->generation = generation;
         s->term = term;
         s->active = 1;
-        s->whole = s->epochs_open = 0;
+        s->whole = s->epochs_open = s->is_void = 0;
+        s->restart = 0;
         s->rx_link = -1;
     }
     pthread_mutex_unlock(&s->lock);

@@ -48,6 +48,22 @@ static void progress(struct sync *s, int now)
                 (unsigned long long)s->done, (unsigned long long)s->total, (unsigned long long)rate);
 }
 
+static uint64_t losses_of(struct isf_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    uint64_t losses = e->line_losses;
+    pthread_mutex_unlock(&e->lock);
+    return losses;
+}
+
+/* All of a sync goes over one line, and one connection: what was on its way on a line that is lost would be missing, and nobody would
+ * notice. A loss is counted before anything can be sent on another. */
+static int sync_send(struct isf_engine *e, uint32_t flags, uint64_t epoch, const struct iovec *parts, int count)
+{
+    int r = engine_send(e, FRAME_SYNC, flags, epoch, parts, count);
+    return r || losses_of(e) != e->sync_losses ? -ISF_ELINK : 0;
+}
+
 static int send_pages(struct sync *s)
 {
     struct codec_page page[CODEC_BATCH_PAGES];
@@ -63,7 +79,7 @@ static int send_pages(struct sync *s)
         return (int)n;
     struct iovec part = { out->data, out->length };
     s->sent += out->length;
-    return engine_send(s->e, FRAME_SYNC, SYNC_PAGES, 0, &part, 1);
+    return sync_send(s->e, SYNC_PAGES, 0, &part, 1);
 }
 
 /* Takes `count` pages from number `page` on into batches. */
@@ -136,6 +152,12 @@ static int lost_round(struct sync *s)
     return send_pages(s);
 }
 
+static void mark_lost(struct isf_engine *e, const struct tracker_run *run)
+{
+    for (uint64_t page = run->page; page < run->page + run->count; page++)
+        e->lost[page >> 3] |= (uint8_t)(1u << (page & 7));
+}
+
 /* Rounds of what the guest wrote meanwhile. Pages taken here are not dirty any more: if the sync fails they must be remembered. */
 static int more_rounds(struct sync *s)
 {
@@ -151,11 +173,10 @@ static int more_rounds(struct sync *s)
         uint32_t count;
         r = tracker_collect(e->tracker, &runs, &count);
         s->total += dirty * ISF_PAGE;
-        for (uint32_t i = 0; r == 0 && i < count; i++) {
-            for (uint64_t k = 0; k < runs[i].count; k++)
-                e->lost[(runs[i].page + k) >> 3] |= (uint8_t)(1u << ((runs[i].page + k) & 7));
+        for (uint32_t i = 0; r == 0 && i < count; i++) /* all of them first: they are not dirty any more */
+            mark_lost(e, &runs[i]);
+        for (uint32_t i = 0; r == 0 && i < count; i++)
             r = add_pages(s, runs[i].page, runs[i].count);
-        }
         if (r == 0)
             r = send_pages(s);
         if (r)
@@ -186,7 +207,7 @@ static int need_hashes(struct sync *s, int disk, uint64_t chunk)
     e->hash_ready = 0;
     pthread_mutex_unlock(&e->lock);
     struct iovec part = { ask, sizeof ask };
-    int r = engine_send(e, FRAME_SYNC, SYNC_HASH_ASK, 0, &part, 1);
+    int r = sync_send(e, SYNC_HASH_ASK, 0, &part, 1);
     uint64_t deadline = isf_now_us() + HASH_WAIT_US;
     while (r == 0) {
         pthread_mutex_lock(&e->lock);
@@ -196,10 +217,10 @@ static int need_hashes(struct sync *s, int disk, uint64_t chunk)
             return 0;
         if (unwanted(e))
             return -ECANCELED;
-        if (atomic_load(&e->active) < 0)
+        if (losses_of(e) != e->sync_losses)
             return -ISF_ELINK;
         if (isf_now_us() > deadline)
-            return engine_problem(e, -ETIMEDOUT, "the backup did not answer for its disk within 10 s");
+            return engine_problem(e, -ISF_ELIMIT, "the backup did not answer for its disk within 10 s");
         usleep(500);
     }
     return r;
@@ -214,7 +235,7 @@ static int send_disk(struct sync *s, int disk, uint64_t offset, uint64_t length,
     put_le64(head + 16, length);
     struct iovec parts[2] = { { head, sizeof head }, { (void *)(uintptr_t)data, data ? length : 0 } };
     s->sent += sizeof head + (data ? length : 0);
-    return engine_send(s->e, FRAME_SYNC, SYNC_DISK, 0, parts, data ? 2 : 1);
+    return sync_send(s->e, SYNC_DISK, 0, parts, data ? 2 : 1);
 }
 
 /* One changed run: each chunk whose hash differs from the backup's. `compare` = 0: all of it. */
@@ -313,7 +334,7 @@ static int begin_epochs(struct isf_engine *e, struct sync *s)
     e->disk_mark = 0;
     atomic_store(&e->reaped, e->committed);
     pthread_mutex_unlock(&e->release_lock);
-    int r = engine_send(e, FRAME_SYNC, SYNC_EPOCHS, e->open_epoch, NULL, 0);
+    int r = sync_send(e, SYNC_EPOCHS, e->open_epoch, NULL, 0);
     if (r)
         return r;
     e->resumed_us = isf_now_us();
@@ -332,6 +353,10 @@ int sync_run(struct isf_engine *e, int changed_only)
     struct sync s = { .e = e, .started_us = isf_now_us(), .pages = malloc((size_t)CODEC_BATCH_PAGES * ISF_PAGE) };
     if (!s.pages)
         return -ENOMEM;
+    pthread_mutex_lock(&e->lock);
+    e->sync_losses = e->line_losses;
+    e->sync_void = 0;
+    pthread_mutex_unlock(&e->lock);
     encoder_reset(e->encoder);
     int r = rounds(&s, changed_only);
     if (r == 0)
@@ -349,8 +374,7 @@ void sync_remember_lost(struct isf_engine *e)
     while (e->first) {
         struct epoch *epoch = e->first;
         for (uint32_t i = 0; e->lost && i < epoch->run_count; i++)
-            for (uint64_t k = 0; k < epoch->runs[i].count; k++)
-                e->lost[(epoch->runs[i].page + k) >> 3] |= (uint8_t)(1u << ((epoch->runs[i].page + k) & 7));
+            mark_lost(e, &epoch->runs[i]);
         e->first = epoch->next;
         epoch_free(e, epoch);
     }
