@@ -44,9 +44,11 @@ static void history_solo(struct history *h, int changed)
     struct pair *p = &h->pair;
     lan_take(&p->lan, p->primary);
     lan_strict(&p->lan, 0, 0);
-    h->went_on &= isf_solo(PRIMARY(p)->e, p->term) == 0;
+    h->went_on &= isf_solo(PRIMARY(p)->e, ++p->term) == 0;
     nap_us(below(60000));
+    p->flap_us = below(2) ? 3000 + (uint32_t)below(20000) : 0;
     h->went_on &= protect(p, changed);
+    p->flap_us = 0;
     h->resyncs++;
 }
 
@@ -71,8 +73,11 @@ static void history_hand_over(struct history *h)
 static void history_round(struct history *h)
 {
     struct pair *p = &h->pair;
-    if (!p->lan.strict)
+    if (!p->lan.strict) {
+        p->flap_us = below(2) ? 3000 + (uint32_t)below(20000) : 0;
         h->went_on &= protect(p, 0);
+        p->flap_us = 0;
+    }
     uint64_t before = STATUS(BACKUP(p), committed);
     run_protected(h, 50000 + below(250000));
     h->epochs += STATUS(BACKUP(p), committed) - before;
@@ -100,9 +105,10 @@ static void test_history(void)
     while (isf_now_us() < end && h.whole && h.went_on)
         history_round(&h);
     struct pair *p = &h.pair;
-    printf("      %llu epochs, %llu looks, %llu takeovers (%llu planned), %llu resyncs, %llu lines dropped, frames %llu + %llu, guest at %llu\n",
+    lan_end(&p->lan);
+    printf("      %llu epochs, %llu looks, %llu takeovers (%llu planned), %llu resyncs, %llu failed syncs, %llu lines dropped, frames %llu + %llu, guest at %llu\n",
            (unsigned long long)h.epochs, (unsigned long long)h.looks, (unsigned long long)h.takeovers, (unsigned long long)h.exact,
-           (unsigned long long)h.resyncs, (unsigned long long)h.flaps, (unsigned long long)p->lan.frames[0], (unsigned long long)p->lan.frames[1],
+           (unsigned long long)h.resyncs, (unsigned long long)p->failed_syncs, (unsigned long long)(h.flaps + atomic_load(&p->flaps)), (unsigned long long)p->lan.frames[0], (unsigned long long)p->lan.frames[1],
            (unsigned long long)h.model.k);
     if (!h.went_on)
         printf("      %s | %s\n", p->side[0].last_failure, p->side[1].last_failure);

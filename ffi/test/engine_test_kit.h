@@ -366,6 +366,12 @@ static void *lan_run(void *context)
     return NULL;
 }
 
+static void lan_end(struct lan *l)
+{
+    if (!atomic_exchange(&l->stop, 1))
+        pthread_join(l->thread, NULL);
+}
+
 static void lan_strict(struct lan *l, int strict, int primary)
 {
     pthread_mutex_lock(&l->lock);
@@ -393,6 +399,10 @@ struct pair {
     uint64_t term, generation;
     struct lan lan;
     struct fake_control like; /* settings of each QEMU that is started */
+    uint32_t flap_us;         /* 0, or: while a sync runs a line is dropped every so often, on average */
+    uint64_t flap_seed, failed_syncs;
+    _Atomic uint64_t flaps;
+    _Atomic int flapping;
 };
 
 #define PRIMARY(p) (&(p)->side[(p)->primary])
@@ -429,8 +439,7 @@ static void pair_open(struct pair *p, const struct fake_control *like, uint64_t 
 
 static void pair_close(struct pair *p)
 {
-    atomic_store(&p->lan.stop, 1);
-    pthread_join(p->lan.thread, NULL);
+    lan_end(&p->lan);
     for (int i = 0; i < 2; i++) {
         side_close(&p->side[i]);
         fake_end(&p->side[i].qemu);
@@ -450,6 +459,36 @@ static int links_up(struct pair *p)
     return 0;
 }
 
+/* Drops lines on either side. Not while an engine is made or freed. */
+static void *flap_run(void *context)
+{
+    struct pair *p = context;
+    while (atomic_load(&p->flapping)) {
+        nap_us(guest_random(&p->flap_seed) % (2 * p->flap_us + 1));
+        uint64_t x = guest_random(&p->flap_seed);
+        link_drop(p->side[x & 1].e->link[x >> 1 & 1], -ETIMEDOUT);
+        atomic_fetch_add(&p->flaps, 1);
+    }
+    return NULL;
+}
+
+/* What became of a sync, with lines that fall meanwhile if the pair is set so. */
+static int await_protected(struct pair *p)
+{
+    pthread_t thread;
+    int flapping = p->flap_us != 0;
+    atomic_store(&p->flapping, flapping);
+    if (flapping)
+        pthread_create(&thread, NULL, flap_run, p);
+    const char *line = await_either(PRIMARY(p), "protected", "failed", EVENT_MS);
+    int ok = line && event_is(line, "protected");
+    atomic_store(&p->flapping, 0);
+    if (flapping)
+        pthread_join(thread, NULL);
+    p->failed_syncs += !ok;
+    return ok;
+}
+
 /* One attempt to sync. 1: protected; 0: it failed, as it says in last_failure. */
 static int try_protect(struct pair *p, int changed)
 {
@@ -466,8 +505,7 @@ static int try_protect(struct pair *p, int changed)
         isf_problem(r ? a->e : b->e, a->last_failure, sizeof a->last_failure);
         return 0;
     }
-    const char *line = await_either(a, "protected", "failed", EVENT_MS);
-    if (!line || !event_is(line, "protected"))
+    if (!await_protected(p))
         return 0;
     lan_strict(&p->lan, 1, p->primary);
     return await(b, "whole") != NULL;
@@ -479,7 +517,9 @@ static int protect(struct pair *p, int changed)
     for (int i = 0; i < 20; i++) {
         if (try_protect(p, changed && i == 0))
             return 1;
-        if (isf_solo(PRIMARY(p)->e, p->term))
+        if (i == 3)
+            p->flap_us = 0; /* the lines are well at last */
+        if (isf_solo(PRIMARY(p)->e, ++p->term)) /* a newer one, in case that the copy became whole unnoticed */
             return 0;
     }
     return 0;
