@@ -287,7 +287,9 @@ void disk_release(struct disk *d)
 int64_t disk_barrier(struct disk *d, uint64_t epoch)
 {
     int64_t r = -ISF_ESTATE;
+    atomic_fetch_add(&d->urgent, 1);
     pthread_mutex_lock(&d->lock);
+    atomic_fetch_sub(&d->urgent, 1);
     if (d->mode == DISK_EPOCHS && epoch + d->delta == d->log.open->id) {
         r = d->log.open->count;
         int e = log_close(&d->log);

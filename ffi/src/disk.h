@@ -91,7 +91,7 @@ int disk_changed_take(struct disk *d, uint64_t *offset, uint64_t *length);
 uint64_t disk_changed_bytes(struct disk *d);
 /* Present content (log, then image). length <= DISK_EXTENT_MAX. Sets *zero when it is a hole or all zero. 0 or -errno. */
 int disk_read(struct disk *d, uint64_t offset, uint32_t length, uint8_t *out, int *zero);
-/* For the backup during a sync: straight into the image, outside any epoch. */
+/* For the backup during a sync: straight into the image, outside any epoch. Durable after disk_sync(). */
 int disk_write_sync(struct disk *d, uint64_t offset, uint64_t length, const uint8_t *data);
 /* fdatasync of the image, at the end of a sync. */
 int disk_sync(struct disk *d);

@@ -2,14 +2,14 @@
 #include "disk_state.h"
 #include "failpoint.h"
 
-#include <stdlib.h>
+#include <sched.h>
 
 #define BATCH_BYTES (32ull << 20)
 #define SYNC_BYTES (32ull << 20) /* so much is applied at the most before the image is synced */
 #define SYNC_US 100000           /* and so long it waits for more */
 #define RUN_PARTS 256
 #define RUN_BYTES (8u << 20)
-#define SLICE 64                 /* extents taken out of the index under one lock */
+#define SLICE 256                /* nodes taken out of the index under one lock */
 #define DRAIN_ROUNDS 4           /* then the drain makes writers wait, so that it ends */
 
 /* What is in the image but perhaps not on storage. The thread's own. */
@@ -65,17 +65,28 @@ static int write_batch(struct disk *d, struct log_epoch *first, uint64_t last)
     return r;
 }
 
+/* Lets others at the log; disk_barrier() first, since the VM stands still for it (a mutex alone would not). */
+static void breathe(struct disk *d)
+{
+    disk_count_nodes(d);
+    pthread_mutex_unlock(&d->lock);
+    while (atomic_load(&d->urgent))
+        sched_yield();
+    pthread_mutex_lock(&d->lock);
+}
+
 /* With the lock. Takes the epoch, which is in the image, out of the log. */
 static void retire(struct disk *d)
 {
     struct log_epoch *e = d->log.first;
+    uint32_t nodes = 0;
     d->retired++;
     for (uint32_t i = 0; i < e->count; i++) { /* in order: an older version must never show again */
+        nodes += e->extents[i]->nodes;
         log_unindex(&d->log, e->extents[i]);
-        if (i % SLICE == SLICE - 1) {
-            disk_count_nodes(d);
-            pthread_mutex_unlock(&d->lock);
-            pthread_mutex_lock(&d->lock);
+        if (nodes >= SLICE) {
+            breathe(d);
+            nodes = 0;
         }
     }
     disk_count_nodes(d);

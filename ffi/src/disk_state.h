@@ -54,6 +54,7 @@ struct disk {
     uint64_t full_since_us; /* when the log reached its bound; 0: it is below */
     struct nbd_wait *flushes, **flushes_last;
 
+    _Atomic int urgent;      /* disk_barrier() waits for the lock */
     _Atomic int image_dirty; /* written since the last sync, by direct writes */
     int syncing;             /* the journal thread is at a direct flush */
     _Atomic uint64_t log_nodes; /* 0: reads need not look into the log */

@@ -88,8 +88,7 @@ int disk_write_sync(struct disk *d, uint64_t offset, uint64_t length, const uint
     if (r == 0)
         r = data ? image_write(&d->image, offset, length, data) : image_zero(&d->image, offset, length, 1);
     bitmap_after(&d->bitmap, offset, length);
-    atomic_store(&d->image_dirty, 1);
-    return r;
+    return r; /* not image_dirty: a copy in the making is synced once, at its end, not at every journal round */
 }
 
 int disk_sync(struct disk *d)
