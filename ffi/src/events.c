@@ -11,6 +11,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* With the lock: the reader is gone, or another takes its place, who begins with a whole line. */
+static void drop_client(struct events *e)
+{
+    if (e->client >= 0)
+        close(e->client);
+    e->client = -1;
+    if (!e->mid_line)
+        return;
+    uint8_t *end = memchr(e->backlog.data, '\n', e->backlog.length);
+    size_t rest = end ? (size_t)(end - e->backlog.data) + 1 : e->backlog.length;
+    e->backlog.length -= rest;
+    memmove(e->backlog.data, e->backlog.data + rest, e->backlog.length);
+    e->mid_line = 0;
+}
+
 /* With the lock: writes what the reader takes now. */
 static void flush_locked(struct events *e)
 {
@@ -19,12 +34,11 @@ static void flush_locked(struct events *e)
         if (n < 0) {
             if (errno == EINTR)
                 continue;
-            if (errno != EAGAIN) {
-                close(e->client);
-                e->client = -1;
-            }
+            if (errno != EAGAIN)
+                drop_client(e);
             return;
         }
+        e->mid_line = e->backlog.data[n - 1] != '\n';
         e->backlog.length -= (size_t)n;
         memmove(e->backlog.data, e->backlog.data + n, e->backlog.length);
     }
@@ -117,22 +131,21 @@ static void *events_run(void *context)
         int next = fds[1].revents ? accept4(e->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
         pthread_mutex_lock(&e->lock);
         if (next >= 0) { /* a new reader replaces the old one */
-            if (e->client >= 0)
-                close(e->client);
+            drop_client(e);
             e->client = next;
         } else if (fds[2].revents & (POLLHUP | POLLERR) && e->client == client && client >= 0) {
-            close(e->client);
-            e->client = -1;
+            drop_client(e);
         }
         flush_locked(e);
         pthread_mutex_unlock(&e->lock);
     }
 }
 
+/* Asked with a socket of another type: a live listener is told from a dead one, and its reader is not replaced by us. */
 static int live_socket(const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int live = fd >= 0 && connect(fd, (const void *)address, sizeof *address) == 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int live = fd >= 0 && connect(fd, (const void *)address, sizeof *address) && errno == EPROTOTYPE;
     if (fd >= 0)
         close(fd);
     return live;

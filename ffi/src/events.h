@@ -12,6 +12,7 @@ struct events {
     pthread_mutex_t lock;
     struct buffer backlog;
     int listener, client, wake;
+    int mid_line; /* the reader has the first part of a line of which the rest is in the backlog */
     int stopping;
     uint64_t dropped;
     unsigned long thread;

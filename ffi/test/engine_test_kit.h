@@ -320,9 +320,9 @@ struct lan {
     _Atomic int stop;
 };
 
+/* With the lock. */
 static void lan_frame(struct lan *l, int index, uint64_t k)
 {
-    pthread_mutex_lock(&l->lock);
     l->frames[index]++;
     if (l->strict && index != l->primary && !l->fixed)
         l->wrong_voice++;
@@ -337,7 +337,6 @@ static void lan_frame(struct lan *l, int index, uint64_t k)
         if (k > limit && !l->early++)
             printf("      a frame of step %llu left, the backup has %llu\n", (unsigned long long)k, (unsigned long long)limit);
     }
-    pthread_mutex_unlock(&l->lock);
 }
 
 /* Takes all that has come on one side. */
@@ -347,12 +346,12 @@ static void lan_take(struct lan *l, int index)
     uint64_t k;
     pthread_mutex_lock(&l->lock);
     int fd = l->side[index]->lan;
-    pthread_mutex_unlock(&l->lock);
     while (fd >= 0 && recv(fd, frame, sizeof frame, MSG_DONTWAIT) >= 14) {
         memcpy(&k, frame + 14, 8);
         if (frame[12] == GUEST_FRAME_TYPE >> 8 && frame[13] == (GUEST_FRAME_TYPE & 0xff))
             lan_frame(l, index, k);
     }
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void *lan_run(void *context)
