@@ -344,7 +344,7 @@ void disk_commit(struct disk *d, uint64_t epoch)
 {
     pthread_mutex_lock(&d->lock);
     uint64_t id = epoch + d->delta;
-    if (d->mode == DISK_EPOCHS && id >= d->first_id) {
+    if (d->mode == DISK_EPOCHS && epoch >= d->first_id - d->delta) { /* by number: `id` of an older epoch may have wrapped */
         if (id >= d->log.open->id)
             id = d->log.open->id - 1;
         if (id > d->committed)

@@ -237,6 +237,28 @@ static void coalescing(void)
     rig_free(&rig);
 }
 
+/* A commit of an epoch from before this session must not commit this session's. */
+static void old_commit(void)
+{
+    struct rig rig;
+    struct disk_cursor cursor = {7, 0};
+    struct disk_extent x;
+    int done;
+    uint8_t data[512] = {1};
+    rig_new(&rig, BYTES);
+    struct disk *d = rig_open(&rig);
+    disk_epochs(d, 7, 0);
+    disk_guest_write(d, 0, 512, data);
+    disk_barrier(d, 7);
+    disk_commit(d, 3);
+    CHECK(disk_next(d, &cursor, &x, &done) == 1 && x.epoch == 7, "a commit from before this session commits nothing of it");
+    disk_commit(d, 7);
+    cursor = (struct disk_cursor){7, 0};
+    CHECK(disk_next(d, &cursor, &x, &done) == 0 && done && cursor.epoch == 8, "a committed epoch is handed out no more");
+    disk_close(d);
+    rig_free(&rig);
+}
+
 /* ---- sparse ---- */
 
 static void sparse(void)
@@ -327,6 +349,7 @@ int main(int argc, char **argv)
     races();
     replication();
     coalescing();
+    old_commit();
     sparse();
     changed();
     return check_end();
