@@ -256,8 +256,10 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("stand by", this.#calls.isf_standby(this.#live(), generation, term, keep));
   }
 
-  promote(term: number): void {
-    this.#check(`promote in term ${term}`, this.#calls.isf_promote(this.#live(), BigInt(term)));
+  promote(promotion: { term: number; gaveWay: boolean }): void {
+    const { term, gaveWay } = promotion;
+    const code = this.#calls.isf_promote(this.#live(), BigInt(term), gaveWay ? 1 : 0);
+    this.#check(`promote in term ${term}`, code);
   }
 
   restore(socket: string): Promise<void> {

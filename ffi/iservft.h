@@ -152,8 +152,10 @@ ISF_API int32_t isf_verify(isf_engine *engine);
  * last common epoch and only changes will come. The copy is not whole until event `whole`. Frames of older generations or terms are refused. */
 ISF_API int32_t isf_standby(isf_engine *engine, uint64_t generation, uint64_t term, int32_t keep);
 /* From STANDBY with a whole copy: receives no more; a part of an epoch is discarded. `term` is the new term: frames of older ones are refused from now on.
- * Returns 0, or -ISF_ESTATE (copy not whole). The epoch is in status.committed. */
-ISF_API int32_t isf_promote(isf_engine *engine, uint64_t term);
+ * gave_way: 1 when the old primary itself said that its VM is gone for good; else the call waits until no lease of it can be left: nothing,
+ * when it was silent, up to the takeover time, when it was heard again since. Returns 0, or -ISF_ESTATE (copy not whole). The epoch is in
+ * status.committed. */
+ISF_API int32_t isf_promote(isf_engine *engine, uint64_t term, int32_t gave_way);
 /* SLOW (some 10 ms). From PROMOTING: writes RAM blocks and device state into the standby QEMU, which waits in migrate-incoming on `socket`
  * (unix). The caller then waits for QEMU's "completed", calls isf_restore_blocks, and isf_solo, and continues the VM. */
 ISF_API int32_t isf_restore(isf_engine *engine, const char *socket);

@@ -215,6 +215,7 @@ export const symbols = {
     parameters: [
       "pointer", // isf_engine *engine
       "u64", // uint64_t term
+      "i32", // int32_t gave_way
     ],
     result: "i32",
   },

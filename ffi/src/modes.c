@@ -215,12 +215,13 @@ static void outlast_lease(struct isf_engine *e)
         usleep((useconds_t)(until - now < 1000 ? until - now : 1000));
 }
 
-int32_t isf_promote(isf_engine *e, uint64_t term)
+int32_t isf_promote(isf_engine *e, uint64_t term, int32_t gave_way)
 {
     struct standby *s = &e->standby;
     if (term < atomic_load(&e->term))
         return engine_problem(e, -ISF_ESTALE, "term %llu is older than one that was seen", (unsigned long long)term);
-    outlast_lease(e);
+    if (!gave_way)
+        outlast_lease(e);
     pthread_mutex_lock(&s->lock); /* an epoch that is being applied is finished first */
     int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole);
     if (ok) {

@@ -59,7 +59,14 @@ static void read_peer(struct isf_engine *e, struct isf_status *s)
         status_set(&s->path_alive[i], (uint64_t)h.alive[i]);
         status_set(&s->path_rtt_us[i], h.rtt_us[i]);
     }
-    status_set(&s->refused, atomic_load(&e->refused) + h.refused);
+    uint64_t refused = atomic_load(&e->refused) + h.refused;
+    for (int i = 0; i < 2; i++) {
+        struct link_stats l = { 0 };
+        if (e->link[i])
+            link_read_stats(e->link[i], &l);
+        refused += l.refused;
+    }
+    status_set(&s->refused, refused);
     if (heartbeat_heard(e->heartbeat, &w, &age))
         return;
     status_set(&s->peer_age_us, age);

@@ -531,7 +531,7 @@ static int take_over(struct pair *p, struct model *m, int *whole)
     char path[108], command[160];
     uint64_t k;
     p->term++;
-    if (isf_promote(b->e, p->term))
+    if (isf_promote(b->e, p->term, 0))
         return 0;
     *whole &= copy_is_whole(b, m, &k);
     lan_fix(&p->lan, k);

@@ -8,6 +8,7 @@ import { EdgeError, errorText } from "../errors.ts";
 import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
 import type { Machine } from "../vm/machine.ts";
 import { groupEvent } from "./engine_events.ts";
+import { farewell } from "./farewell.ts";
 import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
 import { sentence } from "./sentence.ts";
@@ -159,7 +160,15 @@ export class Runner implements AsyncDisposable {
       });
     }
     for (const action of actions) this.#perform(action);
-    if (state.phase.kind === "stopped" && before.kind !== "stopped") this.#end();
+    if (state.phase.kind === "stopped" && before.kind !== "stopped") this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    const page = this.#machine.engine.status;
+    const gone = { role: 0, flags: 0, silent: true };
+    const peer = () => ({ role: page.get("peer_role"), flags: page.get("peer_flags"), ...this.#peer });
+    await farewell(() => this.#ending ? gone : peer());
+    if (this.#state.phase.kind === "stopped") this.#end();
   }
 
   #report(event: string, fields: Record<string, unknown>): void {
@@ -282,7 +291,7 @@ export class Runner implements AsyncDisposable {
     if (!this.#mayPromote(action)) return { kind: "promote_refused" };
     const begun_us = engine.clockUs();
     const frames = engine.status.get("out_frames");
-    engine.promote(action.term);
+    engine.promote({ term: action.term, gaveWay: action.unless === "unheard" });
     const epoch = engine.status.get("committed");
     await this.#machine.restore();
     await this.#watch.settled();

@@ -59,7 +59,10 @@ Deno.test("a wrong width, a missing function and a lost SLOW are noticed", () =>
   const header = read("iservft.h");
   for (
     const [from, to] of [
-      ["isf_promote(isf_engine *engine, uint64_t term)", "isf_promote(isf_engine *engine, uint32_t term)"],
+      [
+        "isf_promote(isf_engine *engine, uint64_t term, int32_t gave_way)",
+        "isf_promote(isf_engine *engine, uint32_t term, int32_t gave_way)",
+      ],
       ["int64_t isf_disk_bytes", "int32_t isf_disk_bytes"],
       ["ISF_API int32_t isf_hold(isf_engine *engine);", ""],
       ["/* SLOW. Forgets QEMU", "/* Forgets QEMU"],

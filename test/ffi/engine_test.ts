@@ -96,7 +96,7 @@ Deno.test("calls that do not fit the engine's state are refused, and change noth
     const call of [
       () => engine.sync({ generation: 1, term: 1, changedOnly: false }),
       () => engine.handover(),
-      () => engine.promote(1),
+      () => engine.promote({ term: 1, gaveWay: false }),
       () => engine.verify(),
     ]
   ) assert.throws(call, (error) => error instanceof EngineError && error.is("ESTATE"));
