@@ -26,23 +26,6 @@ static struct stage *free_stage(struct isf_engine *e)
     return NULL;
 }
 
-/* Copies what is dirty into the stage. The VM stands still. */
-static int copy_dirty(struct isf_engine *e, struct stage *stage, const struct tracker_run *runs, uint32_t count)
-{
-    stage->pages = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (runs[i].count > stage->capacity - stage->pages)
-            return -ISF_ELIMIT;
-        int r = blocks_read(&e->blocks, runs[i].page, runs[i].count, stage->data + stage->pages * ISF_PAGE);
-        if (r)
-            return r;
-        for (uint64_t k = 0; k < runs[i].count; k++)
-            stage->numbers[stage->pages + k] = runs[i].page + k;
-        stage->pages += runs[i].count;
-    }
-    return 0;
-}
-
 /* The device state goes behind the memory's pages; its last page is filled up with zeroes. */
 static void stage_device(struct isf_engine *e, struct stage *stage, uint64_t bytes)
 {
@@ -114,10 +97,11 @@ static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stop
         return -ENOMEM;
     memcpy(epoch->runs, runs, count * sizeof *runs);
     epoch->run_count = count;
-    r = copy_dirty(e, epoch->stage, runs, count);
-    if (r)
-        return engine_problem(e, r, "the dirty pages could not be copied");
-    epoch->dirty_pages = epoch->stage->pages;
+    struct stage *stage = epoch->stage;
+    int64_t pages = copier_copy(e->copier, &e->blocks, runs, count, stage->data, stage->numbers, stage->capacity);
+    if (pages < 0)
+        return engine_problem(e, (int)pages, "the dirty pages could not be copied");
+    epoch->dirty_pages = stage->pages = (uint64_t)pages;
     close_epoch(e, epoch);
     status_set(&e->status->scan_us_last, scanned_us - stopped_us);
     status_set(&e->status->copy_us_last, isf_now_us() - scanned_us);

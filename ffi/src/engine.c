@@ -85,7 +85,9 @@ int engine_send(struct isf_engine *e, uint16_t type, uint32_t flags, uint64_t ep
 
 static int start_threads(struct isf_engine *e)
 {
-    int r = isf_thread(&e->checkpoint_thread, "isf-checkpoint", checkpoint_run, e);
+    int r = copier_open(&e->copier);
+    if (r == 0)
+        r = isf_thread(&e->checkpoint_thread, "isf-checkpoint", checkpoint_run, e);
     if (r == 0)
         r = isf_thread(&e->sender_thread, "isf-sender", sender_run, e);
     return r ? r : isf_thread(&e->ticker_thread, "isf-ticker", ticker_run, e);
@@ -170,6 +172,7 @@ void isf_engine_free(isf_engine *e)
     join(e->checkpoint_thread);
     join(e->sender_thread);
     join(e->ticker_thread);
+    copier_close(e->copier);
     if (e->heartbeat)
         heartbeat_close(e->heartbeat);
     for (int i = 0; i < 2; i++)

@@ -4,6 +4,7 @@
  *   isf-checkpoint    checkpoint.c, sync.c      the gate, its clock, `kick`
  *   isf-sender        sender.c                  `wake`: epochs, disk extents, a link that came or went
  *   isf-link-a/b      link.c -> receive.c       frames
+ *   isf-copier        copier.c                  `isf-checkpoint`, in a large checkpoint
  *   isf-ticker        ticker.c                  its clock (10 ms)
  *   gate, disk, heartbeat threads               their own
  *
@@ -18,6 +19,7 @@
 #include "../iservft.h"
 #include "blocks.h"
 #include "codec.h"
+#include "copier.h"
 #include "disk.h"
 #include "events.h"
 #include "gate.h"
@@ -140,6 +142,7 @@ struct isf_engine {
     _Atomic int epochs_begun;     /* since the last isf_solo epochs were sent: the backup may be whole */
     struct rhythm rhythm;
     struct stage stage[ENGINE_STAGES];
+    struct copier *copier;
     uint8_t *device;              /* BLOCKS_DEVICE_PAGES pages */
     struct samples pauses, commits;
     uint8_t *lost;                /* bitmap: pages of epochs that were not committed when protection ended */
