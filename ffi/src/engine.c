@@ -307,6 +307,8 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
     int r = heartbeat_open(&heartbeat, &c);
     if (r == 0)
         atomic_store(&e->heartbeat, heartbeat);
+    if (r == 0)
+        heartbeat_say(heartbeat, &e->word); /* said before the start, it is said all the same */
     return r ? engine_problem(e, r, "heartbeats could not start: %s", strerror(-r)) : 0;
 }
 
