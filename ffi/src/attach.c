@@ -47,7 +47,8 @@ static int make_fifo(struct isf_engine *e, pid_t pid, const char *path, uint32_t
     e->fifo = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (e->fifo < 0)
         return engine_problem(e, -errno, "the FIFO %s could not be opened: %s", path, strerror(errno));
-    e->armed_length = snprintf(e->armed, sizeof e->armed, "{\"execute\":\"xen-save-devices-state\",\"arguments\":{\"filename\":\"%s\"}",
+    /* live = false: a VM that has just shut down or was stopped must keep its disks active; to one that runs it makes no difference. */
+    e->armed_length = snprintf(e->armed, sizeof e->armed, "{\"execute\":\"xen-save-devices-state\",\"arguments\":{\"filename\":\"%s\",\"live\":false}",
                                fifo_name(pid, path, name, sizeof name));
     return 0;
 }
@@ -105,7 +106,7 @@ static int shim_errno_of(int table)
     return r;
 }
 
-static int attach(struct isf_engine *e, int pidfd, const char *qmp, uint32_t tracker)
+static int attach_locked(struct isf_engine *e, int pidfd, const char *qmp, uint32_t tracker)
 {
     char problem[300] = "";
     int r = qmp_open(&e->qmp, qmp, QMP_BOUND_US);
@@ -125,6 +126,15 @@ static int attach(struct isf_engine *e, int pidfd, const char *qmp, uint32_t tra
         return r;
     r = reserve(e);
     return r ? engine_problem(e, r, "not enough memory for the checkpoints of this VM") : 0;
+}
+
+static int attach(struct isf_engine *e, int pidfd, const char *qmp, uint32_t tracker)
+{
+    pthread_mutex_lock(&e->qmp_lock);
+    int r = attach_locked(e, pidfd, qmp, tracker);
+    e->watched = r == 0;
+    pthread_mutex_unlock(&e->qmp_lock);
+    return r;
 }
 
 int32_t isf_qemu_attach(isf_engine *e, int32_t pid, const char *qmp, const char *fifo, uint32_t uid, uint32_t tracker)
@@ -173,7 +183,10 @@ int32_t isf_qemu_detach(isf_engine *e)
     e->tracker = NULL;
     e->encoder = NULL;
     e->is_armed = 0;
+    pthread_mutex_lock(&e->qmp_lock);
+    e->watched = 0;
     qmp_close(&e->qmp);
+    pthread_mutex_unlock(&e->qmp_lock);
     if (e->uffd >= 0)
         close(e->uffd);
     if (e->fifo >= 0) {

@@ -16,6 +16,7 @@
 
 #include "failpoint.h"
 
+#define PARKED_WATCH_NS 100000000
 #define PEEK_US 10000u          /* how often a long epoch's dirty pages are counted */
 
 static struct stage *free_stage(struct isf_engine *e)
@@ -200,7 +201,7 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
 static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes)
 {
     char command[256];
-    int length = snprintf(command, sizeof command, "%.*s,\"live\":false}}", e->armed_length - 1, e->armed);
+    int length = snprintf(command, sizeof command, "%.*s}", e->armed_length, e->armed);
     int r = device_pipe_small(e);
     if (r == 0)
         r = qmp_send(&e->qmp, command, (size_t)length);
@@ -373,6 +374,34 @@ static void report(struct isf_engine *e, enum worker was, int code)
                     was == WORKER_SYNC && (atomic_load(&e->mode) == ISF_SYNCING || code == -ISF_ELINK) ? "sync" : "checkpoint", code, escaped);
 }
 
+/* While nothing is to be done QEMU may still have something to say: that the guest powered off. */
+static void watch_parked(struct isf_engine *e)
+{
+    if (pthread_mutex_trylock(&e->qmp_lock))
+        return;
+    if (e->watched && watch_qemu(e))
+        e->watched = 0; /* that QEMU ended is told by its process */
+    pthread_mutex_unlock(&e->qmp_lock);
+}
+
+/* With the lock. */
+static void wait_parked(struct isf_engine *e)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += PARKED_WATCH_NS;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&e->wake, &e->lock, &t);
+    if (e->want != WORKER_PARKED)
+        return;
+    pthread_mutex_unlock(&e->lock);
+    watch_parked(e);
+    pthread_mutex_lock(&e->lock);
+}
+
 void *checkpoint_run(void *engine)
 {
     struct isf_engine *e = engine;
@@ -381,7 +410,7 @@ void *checkpoint_run(void *engine)
         e->doing = WORKER_PARKED;
         pthread_cond_broadcast(&e->parked);
         while (e->want == WORKER_PARKED)
-            pthread_cond_wait(&e->wake, &e->lock);
+            wait_parked(e);
         enum worker w = e->doing = e->want;
         pthread_cond_broadcast(&e->parked);
         pthread_mutex_unlock(&e->lock);

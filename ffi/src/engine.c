@@ -102,6 +102,7 @@ static void init_locks(struct isf_engine *e)
     pthread_mutex_init(&e->turn, NULL);
     pthread_mutex_init(&e->release_lock, NULL);
     pthread_mutex_init(&e->problem_lock, NULL);
+    pthread_mutex_init(&e->qmp_lock, NULL);
     pthread_mutex_init(&e->standby.lock, NULL);
     pthread_cond_init(&e->wake, &monotonic);
     pthread_cond_init(&e->parked, &monotonic);

@@ -125,6 +125,8 @@ struct isf_engine {
     int uffd, fifo;
     char fifo_path[108], armed[160];
     int armed_length, is_armed;
+    pthread_mutex_t qmp_lock;     /* the monitor, while the checkpoint thread is parked: attach, detach, or its watch */
+    int watched;
     struct qmp qmp;
     struct blocks blocks;
     struct tracker *tracker;

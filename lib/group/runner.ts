@@ -13,6 +13,7 @@ import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
 import { sentence } from "./sentence.ts";
 import { StallWatch } from "./stall_watch.ts";
+import { firstFrame, lastWrites } from "./watches.ts";
 import {
   type Action,
   type GroupEvent,
@@ -28,8 +29,6 @@ const QUEUE_MAX = 10_000;
 const TIMER_MS = { second: 1000, bound: 3000 } as const;
 /** How often the guest is announced on the LAN after it moved. */
 const ANNOUNCEMENTS = 5;
-/** How long the first frame of a moved guest is watched for, ms. */
-const FIRST_FRAME_MS = 2000;
 
 /** What a runner is made of. */
 export interface RunnerOptions {
@@ -301,7 +300,8 @@ export class Runner implements AsyncDisposable {
     await this.#machine.continue();
     engine.announce(ANNOUNCEMENTS);
     this.#report("promoted", { begun_us, epoch, term: action.term });
-    this.#watchFirstFrame(begun_us, frames);
+    firstFrame(engine, { before: frames, ended: () => this.#ending })
+      .then((at_us) => at_us !== null && this.#report("first_frame", { takeover_us: at_us - begun_us }));
     return { kind: "promoted" };
   }
 
@@ -316,16 +316,6 @@ export class Runner implements AsyncDisposable {
   #peerHas(term: number): boolean {
     const page = this.#machine.engine.status;
     return page.get("peer_role") === ROLES.PRIMARY && page.get("peer_term") >= term;
-  }
-
-  /** When the guest is heard on the LAN again. */
-  async #watchFirstFrame(begun_us: number, before: number): Promise<void> {
-    const { engine } = this.#machine;
-    const until = performance.now() + FIRST_FRAME_MS;
-    while (!this.#ending && performance.now() < until && engine.status.get("out_frames") === before) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    if (!this.#ending) this.#report("first_frame", { takeover_us: engine.clockUs() - begun_us });
   }
 
   #silenceNow(): { silent: boolean; lanAnswers: boolean } {
@@ -384,7 +374,9 @@ export class Runner implements AsyncDisposable {
           if (event.event === "peer") this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
           // What becomes of a QEMU that we ended ourselves is known.
           const told = event.event === "qemu_lost" && !this.#machine.qemuRuns ? null : groupEvent(event);
-          if (told !== null) this.dispatch(told);
+          if (told?.kind === "guest_off") {
+            lastWrites(this.#machine.engine, () => this.#ending).then(() => this.dispatch(told));
+          } else if (told !== null) this.dispatch(told);
         }
       }
     } catch (error) {

@@ -200,9 +200,8 @@ export class Machine implements AsyncDisposable {
   async kill(): Promise<void> {
     const qemu = this.#qemu;
     this.#qemu = undefined;
-    if (qemu === undefined) return;
-    const gone = qemu.kill();
-    await this.engine.qemuDetach();
+    const gone = qemu?.kill();
+    await this.engine.qemuDetach(); // also from one that ended by itself
     await gone;
   }
 
