@@ -202,6 +202,20 @@ static int turn(struct isf_engine *e)
     return 1;
 }
 
+/* With the lock: what a commit means to its epoch. Once, by whoever comes first: the line's thread, or the sender that frees the epoch. */
+static void note_epoch(struct isf_engine *e, struct epoch *done)
+{
+    if (done->noted)
+        return;
+    done->noted = 1;
+    uint64_t took_us = isf_now_us() - done->trigger_us;
+    status_set(&e->status->commit_us_last, took_us);
+    samples_add(&e->commits, took_us);
+    status_add(&e->status->checkpoints, 1);
+    if (done->final)
+        events_send(&e->events, "handed", "\"epoch\":%llu", (unsigned long long)done->number);
+}
+
 /* Frees what is committed on both hosts and lets the disks apply it. With `turn`: nobody is sending from it. */
 static void reap(struct isf_engine *e)
 {
@@ -215,6 +229,7 @@ static void reap(struct isf_engine *e)
     pthread_mutex_lock(&e->lock);
     while (e->first && e->first->number <= epoch && e->first->encoded) {
         struct epoch *done = e->first;
+        note_epoch(e, done);
         e->first = done->next;
         if (!e->first)
             e->last = NULL;
@@ -318,17 +333,8 @@ static void note_commit(struct isf_engine *e, uint64_t epoch)
 {
     int first_of_generation = 0;
     pthread_mutex_lock(&e->lock);
-    uint64_t now = isf_now_us();
-    for (struct epoch *done = e->first; done && done->number <= epoch; done = done->next) {
-        if (done->noted)
-            continue;
-        done->noted = 1;
-        status_set(&e->status->commit_us_last, now - done->trigger_us);
-        samples_add(&e->commits, now - done->trigger_us);
-        status_add(&e->status->checkpoints, 1);
-        if (done->final)
-            events_send(&e->events, "handed", "\"epoch\":%llu", (unsigned long long)epoch);
-    }
+    for (struct epoch *done = e->first; done && done->number <= epoch; done = done->next)
+        note_epoch(e, done);
     if (!e->first_commit) {
         e->first_commit = e->common = first_of_generation = 1;
         if (e->lost) /* else QEMU is gone meanwhile */
