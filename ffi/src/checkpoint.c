@@ -81,17 +81,34 @@ static void enqueue(struct isf_engine *e, struct epoch *epoch)
     pthread_mutex_unlock(&e->lock);
 }
 
-/* What happens between the first bytes and the drain. */
-static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stopped_us)
+/* What is dirty, or (once, where the tracker misses things in a sync) everything; `all` has room for BLOCKS_MAX runs. */
+static int collect(struct isf_engine *e, struct tracker_run *all, const struct tracker_run **runs, uint32_t *count)
 {
-    const struct tracker_run *runs;
-    uint32_t count;
-    failpoint(FAIL_CHECKPOINT_STOPPED);
     tracker_stopped(e->tracker, 1);
-    int r = tracker_collect(e->tracker, &runs, &count);
+    int r = tracker_collect(e->tracker, runs, count);
     tracker_stopped(e->tracker, 0);
     if (r)
         return engine_problem(e, r, "the dirty-page scan failed");
+    if (e->copy_all) {
+        for (uint32_t i = 0; i < e->blocks.count; i++)
+            all[i] = (struct tracker_run){ e->blocks.block[i].page, e->blocks.block[i].bytes / ISF_PAGE };
+        *runs = all;
+        *count = e->blocks.count;
+    }
+    e->copy_all = 0;
+    return 0;
+}
+
+/* What happens between the first bytes and the drain. */
+static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stopped_us)
+{
+    struct tracker_run all[BLOCKS_MAX];
+    const struct tracker_run *runs;
+    uint32_t count;
+    failpoint(FAIL_CHECKPOINT_STOPPED);
+    int r = collect(e, all, &runs, &count);
+    if (r)
+        return r;
     uint64_t scanned_us = isf_now_us();
     epoch->runs = malloc(count * sizeof *runs + 1);
     if (!epoch->runs)

@@ -138,6 +138,7 @@ struct isf_engine {
     _Atomic int output_waits;
     enum worker want, doing;
     int changed_only, first_commit; /* first_commit: this generation has had one */
+    int copy_all;                 /* the first checkpoint takes every page along */
     int sync_void;                /* the backup does not have all of this generation's sync */
     uint64_t line_losses, sync_losses; /* of the active line; their number when the sync began */
     _Atomic int verify_wanted;

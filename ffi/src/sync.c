@@ -313,6 +313,8 @@ static int rounds(struct sync *s, int changed_only)
     int r = changed_only ? 0 : tracker_begin(e->tracker);
     if (r)
         return engine_problem(e, r, "dirty-page tracking did not start");
+    /* A comparison does not see a page that changed, was sent, and changed back. */
+    e->copy_all = tracker_kind_of(e->tracker) == TRACKER_COMPARE;
     s->total = changed_only ? 0 : e->blocks.pages * ISF_PAGE;
     for (int i = 0; i < e->disks; i++)
         s->total += changed_only ? disk_changed_bytes(e->disk[i]) : disk_bytes(e->disk[i]);
