@@ -1,12 +1,14 @@
 /* The engine as a whole: two of them, with stand-in QEMUs whose guest is a function of its counter. See fake_qemu.h and engine_test_kit.h.
  *
- *   engine_test [seed]     a run prints its seed; a seed that failed is given again */
+ *   engine_test [seed [modes|faults|history]]     a run prints its seed; a seed that failed is given again */
 #include "fake_qemu_process.h"
 #include "net_kit.h"
 
 #include "engine_test_kit.h"
 
+#include "engine_test_faults.h"
 #include "engine_test_history.h"
+#include "engine_test_modes.h"
 
 int main(int argc, char **argv)
 {
@@ -22,7 +24,15 @@ int main(int argc, char **argv)
     strcpy(base_dir, "/tmp/isf_engine_XXXXXX");
     if (!mkdtemp(base_dir))
         return 1;
-    test_history();
+    const char *only = argc > 2 ? argv[2] : "";
+    if (!*only || strstr(only, "modes"))
+        test_modes();
+    if (!*only || strstr(only, "faults"))
+        test_faults();
+    if (!*only || strstr(only, "history")) {
+        test_history(TRACKER_COMPARE, 2000000);
+        test_history(TRACKER_AUTO, 12000000);
+    }
     char command[80];
     snprintf(command, sizeof command, "rm -rf %s", base_dir);
     run(command);

@@ -46,7 +46,7 @@ static void history_solo(struct history *h, int changed)
     lan_strict(&p->lan, 0, 0);
     h->went_on &= isf_solo(PRIMARY(p)->e, ++p->term) == 0;
     nap_us(below(60000));
-    p->flap_us = below(2) ? 3000 + (uint32_t)below(20000) : 0;
+    p->flap_us = below(3) == 0 ? 3000 + (uint32_t)below(20000) : 0;
     h->went_on &= protect(p, changed);
     p->flap_us = 0;
     h->resyncs++;
@@ -74,12 +74,12 @@ static void history_round(struct history *h)
 {
     struct pair *p = &h->pair;
     if (!p->lan.strict) {
-        p->flap_us = below(2) ? 3000 + (uint32_t)below(20000) : 0;
+        p->flap_us = below(3) == 0 ? 3000 + (uint32_t)below(20000) : 0;
         h->went_on &= protect(p, 0);
         p->flap_us = 0;
     }
     uint64_t before = STATUS(BACKUP(p), committed);
-    run_protected(h, 50000 + below(250000));
+    run_protected(h, 100000 + below(400000));
     h->epochs += STATUS(BACKUP(p), committed) - before;
     switch (below(5)) {
     case 0:
@@ -94,14 +94,14 @@ static void history_round(struct history *h)
     }
 }
 
-static void test_history(void)
+static void test_history(uint32_t tracker, uint64_t us)
 {
     static struct history h;
     struct fake_control like = {.pace_us = 100, .frames_every = 2};
     h = (struct history){.whole = 1, .went_on = 1, .exact_ok = 1};
-    pair_open(&h.pair, &like, RAM_PAGES, 1);
+    pair_open(&h.pair, &like, tracker, 1);
     model_new(&h.model, RAM_PAGES);
-    uint64_t end = isf_now_us() + 15000000;
+    uint64_t end = isf_now_us() + us;
     while (isf_now_us() < end && h.whole && h.went_on)
         history_round(&h);
     struct pair *p = &h.pair;

@@ -60,6 +60,7 @@ struct side {
     struct fake qemu;
     int index, events, lan, memory, disk, nic;
     uint64_t ram_pages;
+    uint32_t tracker;     /* enum tracker_kind */
     char dir[64], tap[24], bridge[24], text[1 << 20];
     size_t text_length;
     int refused, stalled; /* such events seen */
@@ -167,7 +168,7 @@ static void side_qemu(struct side *s, const struct fake_control *like, int stand
     side_path(s, fifo, "state");
     if (side_start(s, like, standby))
         fatal("fake QEMU", s);
-    if (isf_qemu_attach(s->e, s->qemu.pid, qmp, fifo, 0, 0))
+    if (isf_qemu_attach(s->e, s->qemu.pid, qmp, fifo, 0, s->tracker))
         fatal("attach", s);
 }
 
@@ -365,6 +366,14 @@ static void *lan_run(void *context)
     return NULL;
 }
 
+static uint64_t lan_early(struct lan *l)
+{
+    pthread_mutex_lock(&l->lock);
+    uint64_t early = l->early;
+    pthread_mutex_unlock(&l->lock);
+    return early;
+}
+
 static void lan_end(struct lan *l)
 {
     if (!atomic_exchange(&l->stop, 1))
@@ -407,14 +416,16 @@ struct pair {
 #define PRIMARY(p) (&(p)->side[(p)->primary])
 #define BACKUP(p) (&(p)->side[!(p)->primary])
 
-static void pair_open(struct pair *p, const struct fake_control *like, uint64_t ram_pages, int disk)
+/* Both hosts, each with a QEMU; the VM runs on the first, solo in term 1. */
+static void pair_open(struct pair *p, const struct fake_control *like, uint32_t tracker, int disk)
 {
+    uint64_t ram_pages = RAM_PAGES;
     memset(p, 0, sizeof *p);
     p->like = like ? *like : (struct fake_control){.pace_us = 100, .frames_every = 2};
     p->term = 1;
     for (int i = 0; i < 2; i++) {
         struct side *s = &p->side[i];
-        *s = (struct side){.index = i, .events = -1, .lan = -1, .nic = 1, .disk = disk, .ram_pages = ram_pages};
+        *s = (struct side){.index = i, .events = -1, .lan = -1, .nic = 1, .disk = disk, .ram_pages = ram_pages, .tracker = tracker};
         s->qemu = (struct fake){.control_fd = -1, .monitor = -1};
         snprintf(s->dir, sizeof s->dir, "%s/%d", base_dir, i);
         snprintf(s->tap, sizeof s->tap, "isf-test%d", i);

@@ -165,6 +165,7 @@ struct fake_control {
     int standby;          /* waits for an incoming state; its RAM blocks begin with other contents */
     int shows_addresses;  /* as QEMU 10 */
     int without_uffd;
+    int small_device;     /* a device state that fits into the pipe */
     int frames_every;     /* a frame at every so many steps */
     _Atomic int pace_us;  /* pause after a step */
     /* any time */

@@ -222,6 +222,8 @@ static void fake_fault_at(struct fake_process *p, enum fake_fault die, enum fake
 static int fake_write_fifo(struct fake_process *p, const char *path)
 {
     uint32_t length = guest_device(p->k, p->device), sent = 0;
+    if (p->control->small_device)
+        length = 8000;
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;

@@ -1,0 +1,153 @@
+/* What must hold when QEMU dies, hangs, refuses; and the negative controls: a mechanism that is switched off, or a copy that is damaged,
+ * must be noticed. */
+#ifndef ISF_ENGINE_TEST_FAULTS_H
+#define ISF_ENGINE_TEST_FAULTS_H
+
+#include "engine_test_kit.h"
+
+/* ---- verification ---- */
+
+/* Asks for a verification. Returns its event's line. */
+static const char *verified(struct pair *p)
+{
+    drain_events(PRIMARY(p));
+    return isf_verify(PRIMARY(p)->e) ? NULL : await(PRIMARY(p), "verified");
+}
+
+static int all_true(const char *line)
+{
+    return line && strstr(line, "\"memory\":true") && strstr(line, "\"blocks\":true") && strstr(line, "\"device\":true") && strstr(line, "\"disk\":true");
+}
+
+static void damage_page(struct side *s, uint8_t *at)
+{
+    pthread_mutex_lock(&s->e->standby.lock);
+    *at ^= 0x10;
+    pthread_mutex_unlock(&s->e->standby.lock);
+}
+
+static void test_verify(void)
+{
+    static struct pair p;
+    pair_open(&p, NULL, TRACKER_AUTO, 1);
+    CHECK(protect(&p, 0) && all_true(verified(&p)), "a copy that is right is verified: memory, blocks, device state, disk");
+    lan_strict(&p.lan, 0, 0);
+    CHECK(isf_solo(PRIMARY(&p)->e, ++p.term) == 0, "(solo for a while)");
+    nap_us(100000);
+    CHECK(protect(&p, 1), "what changed since is enough to be protected again");
+    CHECK(all_true(verified(&p)), "and the copy is equal");
+    uint64_t before = atomic_load(&PRIMARY(&p)->qemu.control->counter);
+    atomic_store(&PRIMARY(&p)->qemu.control->pace_us, 20000); /* few writes: they might mend what is damaged */
+    struct side *b = BACKUP(&p);
+    damage_page(b, b->e->ram + 777 * ISF_PAGE + 5);
+    const char *line = verified(&p);
+    CHECK(line && strstr(line, "\"memory\":false") && strstr(line, "\"blocks\":true") && strstr(line, "\"device\":true") && strstr(line, "\"disk\":true"),
+          "a flipped bit in the backup's memory is found");
+    damage_page(b, b->e->standby.blocks + 40 * ISF_PAGE + 9);
+    line = verified(&p);
+    CHECK(line && strstr(line, "\"memory\":false") && strstr(line, "\"blocks\":false"), "one in another RAM block too");
+    uint8_t sector[512];
+    memset(sector, 0x5a, sizeof sector);
+    pthread_mutex_lock(&b->e->standby.lock);
+    disk_write_sync(b->e->disk[0], GUEST_DISK - 512, sizeof sector, sector);
+    pthread_mutex_unlock(&b->e->standby.lock);
+    line = verified(&p);
+    CHECK(line && strstr(line, "\"disk\":false"), "and a changed sector of its disk");
+    CHECK(atomic_load(&PRIMARY(&p)->qemu.control->counter) > before && lan_early(&p.lan) == 0, "the guest goes on between verifications");
+    pair_close(&p);
+}
+
+/* ---- output commit's control ---- */
+
+static void test_no_output_commit(void)
+{
+    static struct pair p;
+    pair_open(&p, NULL, TRACKER_AUTO, 0);
+    for (int i = 0; i < 2; i++)
+        isf_rhythm(p.side[i].e, 30000, 30000, 100000, 4, 5000000);
+    isf_no_output_commit(p.side[0].e);
+    CHECK(protect(&p, 0), "(protected, but for output commit)");
+    for (int i = 0; i < EVENT_MS && !lan_early(&p.lan); i++) {
+        nap_us(1000);
+        lan_take(&p.lan, 0);
+    }
+    CHECK(lan_early(&p.lan) > 0, "control: without output commit frames leave that the backup does not have, and we notice");
+    pair_close(&p);
+}
+
+/* ---- QEMU ---- */
+
+static int primary_lost(struct pair *p, enum fake_fault fault, const char *event)
+{
+    drain_events(PRIMARY(p));
+    atomic_store(&PRIMARY(p)->qemu.control->fault, fault);
+    return await_either(PRIMARY(p), event, NULL, EVENT_MS) != NULL;
+}
+
+/* With each fault the copy on the backup stays whole, is promoted, and the old primary's engine can be used again. */
+static void test_deaths(void)
+{
+    static struct pair p;
+    static const struct { enum fake_fault fault; const char *what; } death[] = {
+        {FAULT_DIE_FIRST, "QEMU dies before a checkpoint: it is reported lost, and the backup goes on"},
+        {FAULT_DIE_HALF, "QEMU dies in the middle of a checkpoint: the same"},
+        {FAULT_HANG_FIRST, "QEMU hangs: the same, within a bound"},
+        {FAULT_REFUSE, "QEMU answers with an error: the same"},
+    };
+    static struct model m;
+    int whole = 1;
+    pair_open(&p, NULL, TRACKER_AUTO, 1);
+    model_new(&m, RAM_PAGES);
+    for (unsigned i = 0; i < sizeof death / sizeof death[0]; i++) {
+        int ok = protect(&p, 0);
+        nap_us(20000 + below(50000));
+        ok = ok && primary_lost(&p, death[i].fault, "qemu_lost") && take_over(&p, &m, &whole);
+        ok = ok && rejoin(&p, (int)below(2));
+        CHECK(ok && whole, death[i].what);
+    }
+    int ok = protect(&p, 0);
+    atomic_store(&PRIMARY(&p)->qemu.control->fault, FAULT_DIE_STOP);
+    ok = ok && isf_verify(PRIMARY(&p)->e) == 0 && await(PRIMARY(&p), "qemu_lost") && take_over(&p, &m, &whole) && rejoin(&p, 0);
+    CHECK(ok && whole, "QEMU dies when it is to be verified: the same");
+    CHECK(protect(&p, 0) && lan_early(&p.lan) == 0, "and protection begins again, with the hosts exchanged");
+    atomic_store(&PRIMARY(&p)->qemu.control->fault, FAULT_HANG_HALF);
+    nap_us(200000);
+    pair_close(&p);
+    CHECK(1, "an engine can be freed while its QEMU hangs");
+    model_free(&m);
+}
+
+/* Checkpoints that cannot be: the VM runs on, unprotected, and nothing is thought equal that is not. */
+static void test_impossible_checkpoints(void)
+{
+    static struct pair p;
+    pair_open(&p, NULL, TRACKER_AUTO, 0);
+    struct side *a = &p.side[0];
+    CHECK(protect(&p, 0), "(protected)");
+    CHECK(primary_lost(&p, FAULT_LARGE, "failed"), "a device state beyond the bound ends protection");
+    uint64_t counter = atomic_load(&a->qemu.control->counter);
+    lan_strict(&p.lan, 0, 0);
+    CHECK(isf_solo(a->e, ++p.term) == 0 && isf_sync(a->e, p.generation + 1, p.term, 1) == -ISF_ESTATE,
+          "what that checkpoint had taken is in no epoch: only a full sync is allowed");
+    for (int i = 0; i < EVENT_MS && atomic_load(&a->qemu.control->counter) == counter; i++)
+        nap_us(1000);
+    CHECK(atomic_load(&a->qemu.control->counter) > counter, "the VM runs on");
+    CHECK(protect(&p, 0) && all_true(verified(&p)), "and a full sync makes it equal");
+    pair_close(&p);
+    struct fake_control small = {.pace_us = 100, .frames_every = 2, .small_device = 1};
+    pair_open(&p, &small, TRACKER_AUTO, 0);
+    CHECK(links_up(&p) && isf_standby(p.side[1].e, 1, 1, 0) == 0 && isf_sync(p.side[0].e, 1, 1, 0) == 0 && await(&p.side[0], "failed") &&
+              strstr(p.side[0].last_failure, "too small") && !p.side[1].e->standby.whole,
+          "a device state that does not hold QEMU in its pause is refused: no copy comes of it");
+    pair_close(&p);
+}
+
+static void test_faults(void)
+{
+    test_verify();
+    test_no_output_commit();
+    test_deaths();
+    test_impossible_checkpoints();
+}
+
+#endif
