@@ -30,8 +30,9 @@ int main(int argc, char **argv)
     if (!*only || strstr(only, "faults"))
         test_faults();
     if (!*only || strstr(only, "history")) {
-        test_history(TRACKER_COMPARE, 2000000);
-        test_history(TRACKER_AUTO, 12000000);
+        test_history(TRACKER_COMPARE, RAM_PAGES, 2000000);
+        test_history(TRACKER_AUTO, RAM_PAGES, 7000000);
+        test_history(TRACKER_AUTO, RAM_PAGES_MORE, 5000000);
     }
     char command[80];
     snprintf(command, sizeof command, "rm -rf %s", base_dir);

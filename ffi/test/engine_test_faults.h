@@ -29,7 +29,7 @@ static void damage_page(struct side *s, uint8_t *at)
 static void test_verify(void)
 {
     static struct pair p;
-    pair_open(&p, NULL, TRACKER_AUTO, 1);
+    pair_open(&p, NULL, 1);
     CHECK(protect(&p, 0) && all_true(verified(&p)), "a copy that is right is verified: memory, blocks, device state, disk");
     lan_strict(&p.lan, 0, 0);
     CHECK(isf_solo(PRIMARY(&p)->e, ++p.term) == 0, "(solo for a while)");
@@ -62,7 +62,7 @@ static void test_verify(void)
 static void test_no_output_commit(void)
 {
     static struct pair p;
-    pair_open(&p, NULL, TRACKER_AUTO, 0);
+    pair_open(&p, NULL, 0);
     for (int i = 0; i < 2; i++)
         isf_rhythm(p.side[i].e, 30000, 30000, 100000, 4, 5000000);
     isf_no_output_commit(p.side[0].e);
@@ -96,7 +96,7 @@ static void test_deaths(void)
     };
     static struct model m;
     int whole = 1;
-    pair_open(&p, NULL, TRACKER_AUTO, 1);
+    pair_open(&p, NULL, 1);
     model_new(&m, RAM_PAGES);
     for (unsigned i = 0; i < sizeof death / sizeof death[0]; i++) {
         int ok = protect(&p, 0);
@@ -121,7 +121,7 @@ static void test_deaths(void)
 static void test_impossible_checkpoints(void)
 {
     static struct pair p;
-    pair_open(&p, NULL, TRACKER_AUTO, 0);
+    pair_open(&p, NULL, 0);
     struct side *a = &p.side[0];
     CHECK(protect(&p, 0), "(protected)");
     CHECK(primary_lost(&p, FAULT_LARGE, "failed"), "a device state beyond the bound ends protection");
@@ -135,7 +135,7 @@ static void test_impossible_checkpoints(void)
     CHECK(protect(&p, 0) && all_true(verified(&p)), "and a full sync makes it equal");
     pair_close(&p);
     struct fake_control small = {.pace_us = 100, .frames_every = 2, .small_device = 1};
-    pair_open(&p, &small, TRACKER_AUTO, 0);
+    pair_open(&p, &small, 0);
     CHECK(links_up(&p) && isf_standby(p.side[1].e, 1, 1, 0) == 0 && isf_sync(p.side[0].e, 1, 1, 0) == 0 && await(&p.side[0], "failed") &&
               strstr(p.side[0].last_failure, "too small") && !p.side[1].e->standby.whole,
           "a device state that does not hold QEMU in its pause is refused: no copy comes of it");

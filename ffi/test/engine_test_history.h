@@ -94,13 +94,13 @@ static void history_round(struct history *h)
     }
 }
 
-static void test_history(uint32_t tracker, uint64_t us)
+static void test_history(uint32_t tracker, uint64_t ram_pages, uint64_t us)
 {
     static struct history h;
     struct fake_control like = {.pace_us = 100, .frames_every = 2};
     h = (struct history){.whole = 1, .went_on = 1, .exact_ok = 1};
-    pair_open(&h.pair, &like, tracker, 1);
-    model_new(&h.model, RAM_PAGES);
+    pair_open_sized(&h.pair, &like, ram_pages, tracker, 1);
+    model_new(&h.model, ram_pages);
     uint64_t end = isf_now_us() + us;
     while (isf_now_us() < end && h.whole && h.went_on)
         history_round(&h);

@@ -105,7 +105,7 @@ static void test_handover(void)
     static struct pair p;
     static struct model m;
     int whole = 1;
-    pair_open(&p, NULL, TRACKER_AUTO, 1);
+    pair_open(&p, NULL, 1);
     model_new(&m, RAM_PAGES);
     struct side *a = PRIMARY(&p);
     int ok = protect(&p, 0) && isf_handover(a->e) == 0 && await(a, "handed");
@@ -146,7 +146,7 @@ static void beat(struct pair *p)
 static void test_lease(void)
 {
     static struct pair p;
-    pair_open(&p, NULL, TRACKER_AUTO, 0);
+    pair_open(&p, NULL, 0);
     beat(&p);
     int heard = await(&p.side[0], "word") != NULL;
     for (int i = 0; i < EVENT_MS && !(STATUS(&p.side[0], path_alive[0]) && STATUS(&p.side[1], path_alive[2]) && STATUS(&p.side[1], peer_role)); i++)
@@ -213,7 +213,7 @@ static void test_ends(void)
     static const int modes[] = {ISF_IDLE, ISF_SOLO, ISF_SYNCING, ISF_PROTECTED, ISF_HELD, ISF_HANDING, ISF_STANDBY, ISF_PROMOTING};
     int fds = descriptors(), threads = tasks(), same = 1;
     for (int i = 0; i < 20; i++) {
-        pair_open(&p, NULL, TRACKER_AUTO, i % 3 != 0);
+        pair_open(&p, NULL, i % 3 != 0);
         end_in(&p, modes[i % 8]);
         pair_close(&p);
         if (descriptors() != fds || tasks() != threads)
