@@ -54,6 +54,7 @@ export class DemoView {
         this.#note(this.#step);
         break;
       case "state":
+        if (this.#sentences[host] === String(event["sentence"])) return;
         this.#sentences[host] = String(event["sentence"]);
         this.#note(`host ${host.toUpperCase()}: ${this.#sentences[host]}`);
         break;
