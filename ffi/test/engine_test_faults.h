@@ -57,6 +57,47 @@ static void test_verify(void)
     pair_close(&p);
 }
 
+/* ---- a line that is lost with a part of the sync on it ---- */
+
+/* A sync whose line is lost after some time, while the backup has not taken in all that came. True when it failed, or its copy is right. */
+static int cut_sync(struct pair *p, uint64_t after_us)
+{
+    struct side *a = PRIMARY(p), *b = BACKUP(p);
+    int ok = links_up(p) && isf_standby(b->e, ++p->generation, p->term, 0) == 0;
+    drain_events(a);
+    pthread_mutex_lock(&b->e->standby.lock); /* the backup takes nothing: what is sent waits in its sockets */
+    ok = ok && isf_sync(a->e, p->generation, p->term, 0) == 0;
+    nap_us(after_us);
+    int active = atomic_load(&a->e->active);
+    link_drop(b->e->link[active < 0 ? 0 : active], -ETIMEDOUT);
+    nap_us(below(5000));
+    pthread_mutex_unlock(&b->e->standby.lock);
+    const char *line = await_either(a, "failed", "protected", EVENT_MS);
+    if (!ok || !line)
+        return 0;
+    if (event_is(line, "failed"))
+        ok = strstr(line, "\"what\":\"sync\"") && !b->e->standby.whole;
+    else
+        ok = all_true(verified(p));
+    return ok && isf_solo(a->e, ++p->term) == 0;
+}
+
+static void test_sync_cut(void)
+{
+    static struct pair p;
+    pair_open_sized(&p, &(struct fake_control){.frames_every = 2}, RAM_PAGES_MORE, TRACKER_AUTO, 0);
+    struct side *a = PRIMARY(&p);
+    for (int i = 0; i < EVENT_MS && atomic_load(&a->qemu.control->counter) < 1100; i++)
+        nap_us(1000);
+    atomic_store(&a->qemu.control->pace_us, 200);
+    int ok = 1;
+    for (int i = 0; i < 12 && ok; i++)
+        ok = cut_sync(&p, i < 2 ? 200000 : below(15000));
+    CHECK(ok, "a sync whose line is lost with a part of it fails, though the other line is well, or it lost nothing");
+    CHECK(protect(&p, 0) && all_true(verified(&p)), "begun again, it makes the copy equal");
+    pair_close(&p);
+}
+
 /* ---- output commit's control ---- */
 
 static void test_no_output_commit(void)
@@ -145,6 +186,7 @@ static void test_impossible_checkpoints(void)
 static void test_faults(void)
 {
     test_verify();
+    test_sync_cut();
     test_no_output_commit();
     test_deaths();
     test_impossible_checkpoints();

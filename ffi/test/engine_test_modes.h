@@ -3,6 +3,7 @@
 #define ISF_ENGINE_TEST_MODES_H
 
 #include "engine_test_kit.h"
+#include "failpoint.h"
 
 static int descriptors(void)
 {
@@ -215,7 +216,13 @@ static void test_ends(void)
     for (int i = 0; i < 20; i++) {
         pair_open(&p, NULL, i % 3 != 0);
         end_in(&p, modes[i % 8]);
+        int late = i > 8 && (modes[i % 8] == ISF_PROTECTED || modes[i % 8] == ISF_STANDBY);
+        if (late) { /* a journal's report comes while the rest is being freed */
+            isf_failpoint(p.side[0].e, "journal-written", 2);
+            nap_us(20000);
+        }
         pair_close(&p);
+        failpoint_set("journal-written", 0);
         if (descriptors() != fds || tasks() != threads)
             printf("      after mode %d: %d descriptors, not %d; %d threads, not %d\n", modes[i % 8], descriptors(), fds, tasks(), threads);
         same &= descriptors() == fds && tasks() == threads;

@@ -273,11 +273,13 @@ static void test_lines(struct bed *b)
     CHECK(give_restart(b, 1, 2, 2) == 0 && b->e->standby.staged_frames == 0, "a change of line discards the part that was there");
     CHECK(give_pages(b, 0, FRAME_PAGES, 2, 30, 5, 3) == 0 && b->e->standby.staged_frames == 0, "what comes late on the line that was left is passed over");
     CHECK(whole_epoch(b, 1, 2, 20) == 0 && as_expected(b) && answered(FRAME_COMMIT, 0, 2) == 1, "the epoch comes anew on the other, and is acknowledged there");
-    CHECK(give_restart(b, 1, 1, 3) == 0 && whole_epoch(b, 1, 2, 20) == 0 && whole_epoch(b, 1, 3, 21) == 0 && as_expected(b),
+    forget_answers();
+    CHECK(give_restart(b, 0, 3, 3) == 0 && answered(FRAME_COMMIT, 0, 2) == 0, "what was acknowledged on a line that is lost is acknowledged again");
+    CHECK(give_restart(b, 1, 1, 4) == 0 && whole_epoch(b, 1, 2, 20) == 0 && whole_epoch(b, 1, 3, 21) == 0 && as_expected(b),
           "a line that begins earlier than needed does no harm");
-    CHECK(give_restart(b, 1, 5, 4) == -ISF_ECORRUPT, "one that leaves an epoch out is refused");
+    CHECK(give_restart(b, 1, 5, 5) == -ISF_ECORRUPT, "one that leaves an epoch out is refused");
     give_pages(b, 1, FRAME_PAGES, 4, 20, 5, 2);
-    CHECK(give_restart(b, 0, 4, 3) == 0 && b->e->standby.rx_link == 1 && b->e->standby.staged_frames == 1,
+    CHECK(give_restart(b, 0, 4, 4) == 0 && b->e->standby.rx_link == 1 && b->e->standby.staged_frames == 1,
           "a change of line that was overtaken by a later one is passed over: the epochs stay where they are");
     expect(b, 20, 5, 2);
     CHECK(give_end(b, 1, 4, &(struct end){.frames = 1, .device = 50}) == 0 && as_expected(b), "(and go on there)");
