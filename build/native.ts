@@ -21,6 +21,8 @@ const COMPILE = [
 ];
 const LINK = [
   ...["-shared", "-nodefaultlibs", "-Wl,--gc-sections", "-Wl,--exclude-libs,ALL", "-Wl,--as-needed"],
+  // Never unmapped: libcrypto leaves destructors for the threads that used it, which end whenever their pool lets them.
+  "-Wl,-z,nodelete",
   ...["-Wl,-z,now", "-Wl,-z,relro", "-Wl,-z,noexecstack", "-Wl,-O1", "-Wl,--hash-style=gnu", "-s"],
 ];
 const COMPAT = `${ROOT}/build/glibc_compat.c`;
