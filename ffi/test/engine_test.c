@@ -31,8 +31,8 @@ int main(int argc, char **argv)
         test_faults();
     if (!*only || strstr(only, "history")) {
         test_history(TRACKER_COMPARE, RAM_PAGES, 2000000);
-        test_history(TRACKER_AUTO, RAM_PAGES, 7000000);
-        test_history(TRACKER_AUTO, RAM_PAGES_MORE, 5000000);
+        test_history(TRACKER_AUTO, RAM_PAGES, 6000000);
+        test_history(TRACKER_AUTO, RAM_PAGES_MORE, 4000000);
     }
     char command[80];
     snprintf(command, sizeof command, "rm -rf %s", base_dir);

@@ -139,7 +139,7 @@ static void beat(struct pair *p)
         for (int k = 0; k < 3; k++)
             isf_heartbeat_path(s->e, k, own, peer, (uint32_t)(7201 + k));
         isf_say(s->e, 4, 1, (uint32_t)(i + 1), 0);
-        if (isf_heartbeat_start(s->e, 20000, 2000000, "", ""))
+        if (isf_heartbeat_start(s->e, 20000, 1000000, "", ""))
             fatal("heartbeat", s);
     }
 }
@@ -216,7 +216,7 @@ static void test_ends(void)
     for (int i = 0; i < 20; i++) {
         pair_open(&p, NULL, i % 3 != 0);
         end_in(&p, modes[i % 8]);
-        int late = i > 8 && (modes[i % 8] == ISF_PROTECTED || modes[i % 8] == ISF_STANDBY);
+        int late = i > 12 && (modes[i % 8] == ISF_PROTECTED || modes[i % 8] == ISF_STANDBY);
         if (late) { /* a journal's report comes while the rest is being freed */
             isf_failpoint(p.side[0].e, "journal-written", 2);
             nap_us(20000);
