@@ -71,6 +71,8 @@ struct isf_status {
     uint64_t peer_term, peer_role, peer_flags, peer_epoch, peer_generation;
     uint64_t durable;          /* newest epoch durable in the journals of this host */
     uint64_t page_zero, page_same, page_xor, page_raw;
+    uint64_t heartbeat_gap_us_max;   /* longest time between two signs of life of the peer's runner that is there now */
+    uint64_t heartbeat_stall_us_max; /* longest time that this host's own heartbeat thread did not run, meanwhile */
 };
 
 /* ISF_ABI of the library. */

@@ -75,6 +75,8 @@ export const STATUS_FIELDS = [
   ["page_same", 1],
   ["page_xor", 1],
   ["page_raw", 1],
+  ["heartbeat_gap_us_max", 1],
+  ["heartbeat_stall_us_max", 1],
 ] as const;
 
 type Field = typeof STATUS_FIELDS[number];

@@ -314,6 +314,8 @@ void heartbeat_read_stats(struct heartbeat *h, struct heartbeat_stats *s)
     s->sent = h->sent;
     s->received = h->received;
     s->refused = h->refused;
+    s->gap_us_max = h->core.gap_us_max;
+    s->stall_us_max = h->core.stall_us_max;
     s->lan_answer_age_us = h->lan_answer_us ? isf_now_us() - h->lan_answer_us : UINT64_MAX;
     pthread_mutex_unlock(&h->lock);
 }

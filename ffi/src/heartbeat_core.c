@@ -33,6 +33,7 @@ static void adopt(struct core *c, uint64_t session)
     c->peer_session = session;
     c->confirmed_sent_us = 0;
     c->word_sequence = 0;
+    c->gap_from_us = c->gap_us_max = c->stall_us_max = 0;
     for (int i = 0; i < HEARTBEAT_PATHS; i++) {
         struct core_path *p = &c->path[i];
         p->sequence = p->peer_sent_us = p->heard_us = p->confirmed_us = 0;
@@ -78,6 +79,9 @@ int core_receive(struct core *c, int path, const struct datagram *d, uint64_t no
     /* It must answer something recent: who holds datagrams back and plays them later keeps nobody alive. */
     if (p->hears && within(d->echo_us, CORE_FRESH_US + 4 * c->silence_us, now_us)) {
         p->confirmed_us = c->confirmed_us = now_us;
+        if (c->gap_from_us && now_us > c->gap_from_us + c->gap_us_max)
+            c->gap_us_max = now_us - c->gap_from_us;
+        c->gap_from_us = now_us;
         if (d->sent_us > c->confirmed_sent_us)
             c->confirmed_sent_us = d->sent_us;
     }
@@ -158,6 +162,8 @@ static void own_stall(struct core *c, uint64_t now_us)
 {
     uint64_t gap = now_us > c->turn_us ? now_us - c->turn_us : 0;
     c->turn_us = now_us;
+    if (gap > c->stall_us_max)
+        c->stall_us_max = gap;
     if (gap <= 3 * c->interval_us)
         return;
     uint64_t grace = gap < c->silence_us ? gap : c->silence_us;

@@ -40,6 +40,7 @@ struct core {
     uint64_t confirmed_sent_us; /* the peer's clock: goes into datagrams */
     uint64_t acknowledged_us;   /* my clock: the newest of mine that the peer counted */
     uint64_t heard_us;          /* newest over all paths */
+    uint64_t gap_from_us, gap_us_max, stall_us_max; /* in the peer's present session: signs of life, my own turns */
     uint64_t word_sequence;
     struct heartbeat_word mine, peers;
     struct core_path path[HEARTBEAT_PATHS];

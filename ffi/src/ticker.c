@@ -59,6 +59,8 @@ static void read_peer(struct isf_engine *e, struct isf_status *s)
         status_set(&s->path_alive[i], (uint64_t)h.alive[i]);
         status_set(&s->path_rtt_us[i], h.rtt_us[i]);
     }
+    status_set(&s->heartbeat_gap_us_max, h.gap_us_max);
+    status_set(&s->heartbeat_stall_us_max, h.stall_us_max);
     uint64_t refused = atomic_load(&e->refused) + h.refused;
     for (int i = 0; i < 2; i++) {
         struct link_stats l = { 0 };

@@ -101,6 +101,27 @@ static void test_stalls(void)
     sim_free(s);
 }
 
+/* The figures by which one sees how close a takeover came. */
+static void test_gaps(void)
+{
+    struct sim *s = sim_new(8);
+    struct core *a = &s->host[0].core, *b = &s->host[1].core;
+    sim_run(s, 500000);
+    CHECK(a->gap_us_max >= SIM_INTERVAL / 2 && a->gap_us_max < 3 * SIM_INTERVAL && a->stall_us_max < SIM_INTERVAL, "while nothing happens, signs of life come at every interval");
+    s->host[1].frozen = 1;
+    sim_run(s, 60000);
+    s->host[1].frozen = 0;
+    sim_run(s, 100000);
+    CHECK(a->gap_us_max >= 60000 && a->gap_us_max < 60000 + 3 * SIM_INTERVAL && s->host[0].silences == 0, "a gap that was too short to be silence is measured");
+    CHECK(b->stall_us_max >= 60000 && b->stall_us_max < 60000 + SIM_INTERVAL && a->stall_us_max < SIM_INTERVAL, "and so is the stall, on the host that stalled");
+    s->host[1].dead = 1;
+    sim_run(s, 300000);
+    sim_start(s, 1);
+    sim_run(s, 500000);
+    CHECK(sim_alive(s, 0) == 7 && a->gap_us_max < 3 * SIM_INTERVAL, "a peer that starts anew is measured anew");
+    sim_free(s);
+}
+
 /* Plays the whole recording of host 1 to host 0, over every path, all at once and then at its own pace. How often it was believed. */
 static int replay(struct sim *s, size_t count)
 {
@@ -280,6 +301,7 @@ int main(int argc, char **argv)
     test_begin();
     test_lines();
     test_stalls();
+    test_gaps();
     test_recordings();
     test_withholding();
     test_lan_rule();

@@ -1,240 +1,40 @@
-/** What the fault tests share: a lab with a protected guest and a client that counts, and the checks that every outcome goes
- * through. The negative controls go through the very same checks. */
+/** What the fault tests share: scenes of this very program (lib/lab/scene.ts), and damage to a guest's memory. */
 
 import { assets, guestKernel, selfCommand } from "../../lib/cli/assets.ts";
-import { ClientProcess } from "../../lib/lab/client_process.ts";
-import type { ClientOptions, ClientSummary } from "../../lib/lab/counting_client.ts";
-import { Lab } from "../../lib/lab/lab.ts";
-import { LabPair, type LabRunner, type PairOptions, type RunnerEvent } from "../../lib/lab/pair.ts";
-import { ADDRESSES, type Host } from "../../lib/lab/places.ts";
-import type { Status } from "../../ffi/status.ts";
+import type { ClientOptions } from "../../lib/lab/counting_client.ts";
+import { type Counting, type Program, Scene as LabScene, type SceneOptions } from "../../lib/lab/scene.ts";
 
-/** MiB of the guest. */
-export const MEMORY = 192;
-const READY_MS = 90_000;
+export {
+  brokenPromises,
+  type Counting,
+  type CountingClient,
+  differences,
+  MEMORY,
+  next,
+  pause,
+  reached,
+  type SceneOptions,
+  type Wanted,
+} from "../../lib/lab/scene.ts";
 
-/** How a scene differs from the usual one: 192 MiB, a disk of 32 MiB, takeover after 150 ms of silence. */
-export interface SceneOptions extends Partial<Omit<PairOptions, "lab" | "directory">> {
-  rate_mbit?: number;
+/** This program from its source, and the demo's guest. */
+export function program(): Program {
+  return { self: selfCommand(), kernel: guestKernel(), guestInit: assets().guestInit };
 }
 
-/** Wanted of an event. */
-export type Wanted = (event: RunnerEvent) => boolean;
+/** Scenes in which this program's runners are. */
+export const Scene = {
+  /** Builds one. Nothing runs yet. */
+  open(options: SceneOptions = {}): Promise<LabScene> {
+    return LabScene.open(program(), options);
+  },
 
-/** A lab of its own, the files of both hosts, and what runs there. Leaves nothing behind. */
-export class Scene implements AsyncDisposable {
-  readonly lab: Lab;
-  readonly pair: LabPair;
-  readonly directory: string;
-  readonly #clients: CountingClient[] = [];
-
-  private constructor(parts: { lab: Lab; pair: LabPair; directory: string }) {
-    this.lab = parts.lab;
-    this.pair = parts.pair;
-    this.directory = parts.directory;
-  }
-
-  /** Builds it. Nothing runs yet. */
-  static async open(options: SceneOptions = {}): Promise<Scene> {
-    const { rate_mbit, ...pairOptions } = options;
-    const directory = await Deno.makeTempDir({ prefix: "iservft-e2e-" });
-    const id = `e${crypto.randomUUID().slice(0, 6)}`;
-    try {
-      const lab = await Lab.up({ id, ...(rate_mbit === undefined ? {} : { rate_mbit }) });
-      const pair = await LabPair.create({
-        self: selfCommand(),
-        kernel: guestKernel(),
-        guestInit: assets().guestInit,
-        memory: MEMORY,
-        disk: 32,
-        takeover: 150,
-        ...pairOptions,
-        lab,
-        directory,
-      });
-      return new Scene({ lab, pair, directory });
-    } catch (error) {
-      await Lab.down(id);
-      await Deno.remove(directory, { recursive: true });
-      throw error;
-    }
-  }
-
-  /** Builds it, with a protected guest that answers, and a client that counts over one connection. */
-  static async counting(options: SceneOptions = {}, load: Partial<ClientOptions> = {}): Promise<Counting> {
-    const scene = await Scene.open(options);
-    try {
-      await scene.protect();
-      return { scene, client: await scene.client(load) };
-    } catch (error) {
-      await scene[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  /** Both runners; resolves when both know that the guest is protected. */
-  async protect(): Promise<void> {
-    await this.pair.protect(READY_MS);
-    await this.pair.runner("b").event(reached("ready"), READY_MS);
-  }
-
-  /** A client that counts; resolves when the guest has answered it. */
-  async client(load: Partial<ClientOptions> = {}): Promise<CountingClient> {
-    const client = new CountingClient(this.lab, load);
-    this.#clients.push(client);
-    await client.connected;
-    return client;
-  }
-
-  /** Starts a host's runner again; resolves when the VM is protected again. */
-  async restart(host: Host): Promise<LabRunner> {
-    const other = this.pair.runner(host === "a" ? "b" : "a");
-    const protectedAgain = next(other, (event) => event.event === "protected");
-    const runner = await this.pair.start(host);
-    await protectedAgain(READY_MS);
-    await runner.event(reached("ready"));
-    return runner;
-  }
-
-  /** Kills a host's runner with SIGKILL, or only waits for its end when something else kills it. */
-  async killRunner(host: Host): Promise<void> {
-    const runner = this.pair.runner(host);
-    if (!runner.over) runner.child.kill("SIGKILL");
-    await runner.ended;
-  }
-
-  /** Lets the runner kill itself at this failpoint; resolves when it has. */
-  async dieAt(host: Host, failpoint: string): Promise<void> {
-    const runner = this.pair.runner(host);
-    await runner.call("failpoint", { name: failpoint, action: 1 });
-    const bound = setTimeout(() => runner.child.kill("SIGKILL"), 20_000);
-    const { signal } = await runner.ended;
-    clearTimeout(bound);
-    if (signal !== "SIGKILL") throw new Error(`the runner ended by ${signal}, not at ${failpoint}`);
-  }
-
-  async status(host: Host): Promise<{ phase: string; term: number; sentence: string; engine: Status }> {
-    return await this.pair.runner(host).call("status") as never;
-  }
-
-  /** Compares both hosts' memory, RAM blocks, device state and disks at a commit. */
-  async verify(primary: Host): Promise<RunnerEvent> {
-    const runner = this.pair.runner(primary);
-    const verified = next(runner, (event) => event.event === "verified");
-    await runner.call("verify");
-    return await verified(30_000);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) await client[Symbol.asyncDispose]();
-    await this.lab.restore().catch(() => {});
-    await this.pair[Symbol.asyncDispose]();
-    await this.lab[Symbol.asyncDispose]();
-    await Deno.remove(this.directory, { recursive: true });
-  }
-}
-
-/** A scene with its client. */
-export interface Counting {
-  scene: Scene;
-  client: CountingClient;
-}
-
-/** The client's process, and how far it is. */
-export class CountingClient implements AsyncDisposable {
-  readonly #process: ClientProcess;
-  readonly #waiting = new Set<() => void>();
-  #replies = 0;
-
-  constructor(lab: Lab, load: Partial<ClientOptions>) {
-    this.#process = new ClientProcess(lab, {
-      self: selfCommand(),
-      options: {
-        hostname: ADDRESSES.guest,
-        dirty: 20,
-        write: 256,
-        connect_ms: READY_MS,
-        patience_ms: 20_000,
-        progress_ms: 50,
-        verify: true,
-        ...load,
-      },
-      onEvent: (event) => {
-        if (event.event !== "progress") return;
-        this.#replies = event.replies;
-        for (const look of [...this.#waiting]) look();
-      },
-    });
-  }
-
-  get connected(): Promise<void> {
-    return this.#process.connected;
-  }
-
-  /** Replies so far, as it said last. */
-  get replies(): number {
-    return this.#replies;
-  }
-
-  /** Resolves with true when the guest has answered `count` more requests, with false when it does not within the bound. */
-  async answered(count: number, bound_ms = 30_000): Promise<boolean> {
-    const goal = this.#replies + count;
-    return await new Promise((resolve) => {
-      const end = (met: boolean) => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve(met);
-      };
-      const look = () => this.#replies >= goal && end(true);
-      const timer = setTimeout(() => end(false), bound_ms);
-      this.#waiting.add(look);
-    });
-  }
-
-  /** Ends it, after the guest has checked its memory and its disk. */
-  async stop(): Promise<ClientSummary> {
-    return await this.#process.stop();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#process[Symbol.asyncDispose]();
-  }
-}
-
-/** Looks from now on: events that came before do not count. Ask for it before what is to cause the event. */
-export function next(runner: LabRunner, wanted: Wanted): (bound_ms?: number) => Promise<RunnerEvent> {
-  const seen = new Set(runner.events);
-  return (bound_ms = 30_000) => runner.event((event) => !seen.has(event) && wanted(event), bound_ms);
-}
-
-/** A change to this phase. */
-export function reached(phase: string, step?: string): Wanted {
-  return (event) =>
-    event.event === "state" && event["to"] === phase &&
-    (step === undefined || (event["phase"] as { step?: string }).step === step);
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** What a client saw that it should not have; empty when every promise was kept. */
-export function brokenPromises(summary: ClientSummary): string[] {
-  const broken: string[] = [];
-  if (summary.lost > 0) {
-    broken.push(`${summary.lost} of ${summary.acknowledged} acknowledged counts were lost`);
-  }
-  if (summary.connection !== "survived") broken.push(`the connection broke: ${summary.reason}`);
-  if (summary.memory?.ok !== true) broken.push("the guest found its memory damaged, or could not be asked");
-  if (summary.disk?.ok !== true) broken.push("the guest found its disk damaged, or could not be asked");
-  if (summary.disk?.contiguous === false) broken.push("records are missing in the guest's log");
-  return broken;
-}
-
-/** What differs between the hosts, by a verifying checkpoint. */
-export function differences(verified: RunnerEvent): string[] {
-  return ["memory", "blocks", "device", "disk"].filter((part) => verified[part] !== true);
-}
+  /** Builds one, with a protected guest that answers, and a client that counts over one connection. */
+  async counting(options: SceneOptions = {}, load: Partial<ClientOptions> = {}): Promise<Counting> {
+    return await (await Scene.open(options)).counting(load);
+  },
+};
+export type Scene = LabScene;
 
 /** The guest's main memory on a host, through the descriptor of the runner that owns it: for damage behind its back. */
 export class GuestMemory implements Disposable {
