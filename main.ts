@@ -24,6 +24,11 @@ const commands: Command[] = [
     load: () => import("./lib/cli/bench.ts"),
   },
   {
+    name: "faults",
+    summary: "everything that a pair must survive, with real processes, as a table",
+    load: () => import("./lib/cli/faults.ts"),
+  },
+  {
     name: "lab",
     summary: "two hosts on one machine, by hand: up, down, status, fault, exec",
     load: () => import("./lib/cli/lab.ts"),
