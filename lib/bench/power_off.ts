@@ -8,7 +8,8 @@ import type { RunnerEvent } from "../lab/pair.ts";
 import type { Host } from "../lab/places.ts";
 import { type Bed, type Setting, sleep, withBed } from "./bed.ts";
 import type { Figure } from "./figures.ts";
-import { seeded, spread } from "./statistics.ts";
+import { seeded } from "../lab/random.ts";
+import { spread } from "./statistics.ts";
 
 const EVENT_MS = 15_000;
 const JOIN_MS = 60_000;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { median, percentile, seeded, spread } from "../../lib/bench/statistics.ts";
+import { median, percentile, spread } from "../../lib/bench/statistics.ts";
+import { seeded } from "../../lib/lab/random.ts";
 
 Deno.test("percentile() is a sample that was measured: the smallest with that share at or below it", () => {
   const samples = Array.from({ length: 100 }, (_, i) => 100 - i);
