@@ -111,6 +111,8 @@ function controls(runner: Runner, machine: Machine) {
       case "protect":
       case "yield":
       case "confirm_peer_off":
+      case "promote":
+      case "discard":
         return Promise.resolve(runner.command(command));
       case "verify":
         return Promise.resolve(engine.verify());
@@ -124,7 +126,8 @@ function controls(runner: Runner, machine: Machine) {
     }
     throw new EdgeError(`There is no command ${JSON.stringify(command)}`, {
       op: "ask the runner",
-      hint: "Commands: status, start, protect, switchover, stop, confirm_peer_off, verify.",
+      hint:
+        "Commands: status, start, protect, switchover, stop, yield, confirm_peer_off, promote, discard, verify.",
     });
   };
 }
@@ -197,7 +200,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     identity: own,
     takeoverMs: host.heartbeat.takeover_ms,
     heartbeatMs: host.heartbeat.interval_ms,
-    disks: servedDisks(spec, host.data_dir).length,
+    disks: servedDisks(spec, host.data_dir),
+    restorePoints: `${host.data_dir}/${spec.name}/restore-points`,
     start: given.start,
     report: (event) => {
       for (const server of servers) server.broadcast(event);

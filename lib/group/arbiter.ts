@@ -22,6 +22,8 @@ export type Verdict =
 
 export interface Arbiter {
   readonly name: string;
+  /** True when it says "ask": its grants come as events, and it is told of the terms that are held by other means. */
+  readonly remote: boolean;
   judge(question: Question): Verdict;
 }
 
@@ -37,6 +39,7 @@ function common(question: Question): Verdict | undefined {
  * cut off from each other on all three paths, and that both reach the reference, would both go on. */
 export const lanArbiter: Arbiter = {
   name: "lan",
+  remote: false,
   judge(question) {
     const verdict = common(question);
     if (verdict !== undefined) return verdict;
@@ -51,12 +54,29 @@ export const lanArbiter: Arbiter = {
 /** The operator decides. */
 export const manualArbiter: Arbiter = {
   name: "manual",
+  remote: false,
   judge(question) {
     return common(question) ?? { kind: "hold", why: "the operator must confirm that the other host is off" };
   },
 };
 
+/** A third machine, or a store that compares and sets: safe however the hosts are cut off from each other. */
+function elsewhere(name: string): Arbiter {
+  return { name, remote: true, judge: (question) => common(question) ?? { kind: "ask" } };
+}
+
+/** A witness decides. */
+export const witnessArbiter: Arbiter = elsewhere("witness");
+
+/** A site's etcd decides. */
+export const etcdArbiter: Arbiter = elsewhere("etcd");
+
+const ARBITERS = { lan: lanArbiter, manual: manualArbiter, witness: witnessArbiter, etcd: etcdArbiter };
+
+/** The arbiters by the names that a host's file gives them. */
+export type ArbiterName = keyof typeof ARBITERS;
+
 /** The arbiter that a host's file names. */
-export function arbiterOf(name: "lan" | "manual"): Arbiter {
-  return name === "lan" ? lanArbiter : manualArbiter;
+export function arbiterOf(name: ArbiterName): Arbiter {
+  return ARBITERS[name];
 }

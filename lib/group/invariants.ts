@@ -27,6 +27,7 @@ const WITH_VM: readonly Phase["kind"][] = [
   "deciding",
   "going_solo",
   "handing",
+  "asynchronous",
 ];
 
 /** One host: what it says and does fits what it has written. Returns what is wrong, or null. */
@@ -43,6 +44,13 @@ export function hostProblem(state: GroupState): string | null {
   }
   if (phase.kind === "ready" && (disk?.copy !== "whole" || disk.generation !== phase.generation)) {
     return "it says that its copy is whole, and has not written it";
+  }
+  if (phase.kind === "behind" && phase.step === "written" && disk?.copy !== "behind") {
+    return "it says that its copy may be behind, and has not written it";
+  }
+  const lets = phase.kind === "asynchronous" && (phase.step === "on" || phase.step === "closing");
+  if (lets && disk?.copy !== "none") {
+    return "output leaves before its commit, and its metadata say that the other copy counts";
   }
   if (phase.kind === "stale" && disk?.role === "backup" && disk.copy === "whole") {
     return "it promised not to start its copy, and its metadata still say that it is whole";

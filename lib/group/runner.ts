@@ -5,20 +5,24 @@ import { engineEvents } from "../../ffi/events.ts";
 import { EngineError } from "../../ffi/engine.ts";
 import { MODES } from "../../ffi/status.ts";
 import { EdgeError, errorText } from "../errors.ts";
-import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
+import { commandProblem } from "./commands.ts";
+import { Correspondence } from "./correspondence.ts";
 import type { Machine } from "../vm/machine.ts";
 import { groupEvent } from "./engine_events.ts";
 import { farewell } from "./farewell.ts";
 import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
+import type { RemoteArbiter } from "./remote_arbiter.ts";
+import { RemoteDesk } from "./remote_desk.ts";
+import { keepDisks } from "./restore_point.ts";
 import { sentence } from "./sentence.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { firstFrame, lastWrites } from "./watches.ts";
 import {
   type Action,
+  type Command,
   type GroupEvent,
   type GroupState,
-  type Message,
   ROLES,
   type Settings,
   type Timer,
@@ -26,7 +30,7 @@ import {
 
 /** Events that a step may have to wait behind others: beyond this something loops. */
 const QUEUE_MAX = 10_000;
-const TIMER_MS = { second: 1000, bound: 3000 } as const;
+const TIMER_MS = { second: 1000, bound: 3000, minute: 60_000 } as const;
 /** How often the guest is announced on the LAN after it moved. */
 const ANNOUNCEMENTS = 5;
 
@@ -41,8 +45,12 @@ export interface RunnerOptions {
   takeoverMs: number;
   /** Time between heartbeats, ms. */
   heartbeatMs: number;
-  /** Disk sizes and the like, for the other host to compare. */
-  disks: number;
+  /** The disks that the engine serves, in its order. */
+  disks: readonly { name: string; image: string }[];
+  /** The arbiter, when it is elsewhere. */
+  remote?: RemoteArbiter | undefined;
+  /** Where disks that were given up are kept. */
+  restorePoints: string;
   /** Start the VM here, as this host's answer to "who begins". */
   start: boolean;
   /** Everything that happens, for people and for `serve`. */
@@ -62,7 +70,8 @@ export class Runner implements AsyncDisposable {
   #peer = { silent: true, lanAnswers: false };
   #since_us: number;
   #ending = false;
-  #invited: Compatibility | undefined;
+  readonly #letters: Correspondence;
+  readonly #desk: RemoteDesk;
   #listening: Promise<void> = Promise.resolve();
   readonly #watch: StallWatch;
   /** Settles when this host's part is over: the VM was stopped, or the runner was closed. */
@@ -75,6 +84,14 @@ export class Runner implements AsyncDisposable {
     this.#state = beginState(options.settings);
     this.#since_us = options.machine.engine.clockUs();
     this.ended = new Promise((resolve) => this.#end = resolve);
+    this.#letters = new Correspondence({
+      machine: options.machine,
+      identity: options.identity,
+      disks: options.disks.length,
+      report: (event, fields) => this.#report(event, fields),
+      dispatch: (event) => this.dispatch(event),
+    });
+    this.#desk = new RemoteDesk({ arbiter: options.remote, dispatch: (event) => this.dispatch(event) });
     this.#watch = new StallWatch({
       nowMs: () => options.machine.engine.clockUs() / 1000,
       heartbeatMs: options.heartbeatMs,
@@ -92,11 +109,15 @@ export class Runner implements AsyncDisposable {
   begin(): void {
     this.#listening = this.#listen();
     this.#machine.connect();
-    this.dispatch({ kind: "begin", metadata: this.#options.store.newest, start: this.#options.start });
+    const { store, start } = this.#options;
+    this.dispatch({ kind: "begin", metadata: store.newest, start, durable: null });
+    this.#desk.begin();
   }
 
-  /** An operator's command. */
-  command(command: Extract<GroupEvent, { kind: "command" }>["command"]): void {
+  /** An operator's command. Throws EdgeError with the reason when it can do nothing now. */
+  command(command: Command): void {
+    const problem = commandProblem(this.#state, command, this.#machine.engine.status.read());
+    if (problem !== null) throw new EdgeError(problem.problem, { op: command, hint: problem.hint });
     this.dispatch({ kind: "command", command });
   }
 
@@ -113,6 +134,8 @@ export class Runner implements AsyncDisposable {
       peer,
       links,
       silent,
+      arbiter: { name: this.#options.settings.arbiter.name, state: this.#state.witness },
+      durable: this.#state.durable,
       engine,
     };
   }
@@ -137,6 +160,7 @@ export class Runner implements AsyncDisposable {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#machine.kill().catch(() => {});
     this.#abort.abort();
+    await this.#desk[Symbol.asyncDispose]();
     await this.#work.catch(() => {});
     await this.#listening;
     await this.#machine[Symbol.asyncDispose]();
@@ -180,7 +204,7 @@ export class Runner implements AsyncDisposable {
       case "say":
         return engine.say(action.word);
       case "send":
-        return this.#send(action.message);
+        return this.#letters.send(action.message);
       case "sync":
         return this.#attempt("sync", () => engine.sync(action));
       case "hold":
@@ -208,7 +232,15 @@ export class Runner implements AsyncDisposable {
       case "kill_qemu":
         return this.#later(() => this.#kill(), () => ({ kind: "qemu_gone" }));
       case "ask":
-        return this.dispatch({ kind: "refused", why: "no arbiter elsewhere is configured" });
+        return this.#desk.ask(action);
+      case "note_term":
+        return this.#desk.note(action.term);
+      case "release_term":
+        return this.#desk.release(action.term);
+      case "asynchronous":
+        return this.#report("problem", { text: "this engine lets no output leave before its commit" });
+      case "keep_disks":
+        return this.#later(() => this.#keep(action.label), (why) => ({ kind: "keep_failed", why }));
       default:
         return action satisfies never;
     }
@@ -278,10 +310,20 @@ export class Runner implements AsyncDisposable {
 
   async #standBy(action: Extract<Action, { kind: "stand_by" }>): Promise<GroupEvent> {
     if (!action.keep) await this.#machine.start("standby");
-    const why = this.#invited && incompatible(this.#invited, this.#own());
+    const why = this.#letters.mismatch();
     if (why) throw new Error(why); // the RAM blocks are only known now
     this.#machine.engine.standby({ generation: action.generation, term: action.term, keep: action.keep });
     return { kind: "standing" };
+  }
+
+  async #keep(label: string): Promise<GroupEvent> {
+    const { restorePoints: directory, disks } = this.#options;
+    const about = {
+      kept_at: new Date().toISOString(),
+      metadata: this.#state.disk,
+      durable: this.#state.durable,
+    };
+    return { kind: "kept", where: await keepDisks({ directory, label, disks, about }) };
   }
 
   async #promote(action: Extract<Action, { kind: "promote" }>): Promise<GroupEvent> {
@@ -324,43 +366,10 @@ export class Runner implements AsyncDisposable {
     return { silent: this.#peer.silent && !alive, lanAnswers: this.#peer.lanAnswers };
   }
 
-  #setTimer(timer: Timer, after: "takeover" | "second" | "bound"): void {
+  #setTimer(timer: Timer, after: "takeover" | keyof typeof TIMER_MS): void {
     clearTimeout(this.#timers.get(timer));
     const ms = after === "takeover" ? this.#options.takeoverMs : TIMER_MS[after];
     this.#timers.set(timer, setTimeout(() => this.dispatch({ kind: "timer", timer }), ms));
-  }
-
-  // ---- to and from the other runner ----
-
-  #own(): Compatibility {
-    return compatibility(this.#machine, { identity: this.#options.identity, disks: this.#options.disks });
-  }
-
-  #send(message: Message): void {
-    const { engine } = this.#machine;
-    const hello = message.kind === "invite" ? this.#own() : undefined;
-    try {
-      engine.control({ ...message, hello });
-    } catch (error) {
-      this.#report("unsent", {
-        kind: message.kind,
-        why: error instanceof EdgeError ? error.hint : String(error),
-      });
-    }
-  }
-
-  #receive(raw: unknown): void {
-    const { hello, ...message } = raw as Message & { hello?: Compatibility };
-    if (!["invite", "accept", "refuse"].includes(message.kind)) {
-      return this.#report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
-    }
-    const why = message.kind === "invite" ? incompatible(hello, this.#own()) : undefined;
-    if (message.kind === "invite") this.#invited = hello;
-    if (why !== undefined && message.kind === "invite") {
-      this.#report("alarm", { code: "incompatible", text: why });
-      return this.#send({ kind: "refuse", term: message.term, generation: message.generation, why });
-    }
-    this.dispatch({ kind: "message", message: message as Message });
   }
 
   // ---- from the engine ----
@@ -368,7 +377,7 @@ export class Runner implements AsyncDisposable {
   async #listen(): Promise<void> {
     try {
       for await (const event of engineEvents(this.#machine.runDir, this.#abort.signal)) {
-        if (event.event === "control") this.#receive(event.message);
+        if (event.event === "control") this.#letters.receive(event.message);
         else {
           if (event.event !== "word") this.#options.report(event);
           if (event.event === "peer") this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };

@@ -20,7 +20,13 @@ export function sentence(state: GroupState, engine?: Status): string {
     case "syncing":
       return `Syncing${progress(engine)}: the VM runs on this host and is not protected yet.`;
     case "protected":
-      return "Protected: safe to lose either machine.";
+      return `Protected: safe to lose either machine${
+        state.witness === "lost" ? ", but nobody takes over by itself: the arbiter is not reachable" : ""
+      }.`;
+    case "asynchronous":
+      return phase.step === "asking" || phase.step === "returning"
+        ? "Protected: safe to lose either machine."
+        : `Not protected without loss (${phase.why}): the backup is behind; if this host dies, the newest seconds are lost.`;
     case "deciding":
       return `The backup is lost (${phase.cause}): output is held until it is decided who goes on.`;
     case "going_solo":
@@ -34,7 +40,11 @@ export function sentence(state: GroupState, engine?: Status): string {
     case "receiving":
       return "Receiving a copy: this host cannot take over yet.";
     case "ready":
-      return "Protected: this host holds a whole copy and takes over if the other one dies.";
+      return state.witness === "lost"
+        ? "Protected: this host holds a whole copy, but does not take over by itself: the arbiter is not reachable."
+        : "Protected: this host holds a whole copy and takes over if the other one dies.";
+    case "behind":
+      return "The copy on this host is behind what the VM did: it starts only when an operator says so (promote).";
     case "asking":
       return `The other host is lost (${phase.cause}): waiting for leave to take over.`;
     case "promoting":
@@ -42,6 +52,8 @@ export function sentence(state: GroupState, engine?: Status): string {
     case "abandoning":
     case "stale":
       return "The copy on this host is out of date; it waits for the other host.";
+    case "diverged":
+      return `Both hosts ran the VM: ${phase.why}. Keep one: discard here, or yield there and start here.`;
     case "fencing":
       return `This host was overtaken (${phase.why}): its VM is ended.`;
     case "stopping":

@@ -42,6 +42,12 @@ export function beginState(settings: Settings): GroupState {
     qemu: "none",
     common: 0,
     said: { generation: 0, term: 0, epoch: 0, role: ROLES.NONE, flags: 0 },
+    durable: null,
+    refused: 0,
+    refusedWhy: "",
+    refusal: "",
+    trouble: null,
+    witness: settings.arbiter.remote ? "unknown" : "none",
   };
 }
 
@@ -60,6 +66,7 @@ export function step(state: GroupState, event: GroupEvent): Step {
     case "fencing":
     case "stopping":
     case "stopped":
+    case "diverged":
       waitingStep(turn, event);
       break;
     case "solo":
@@ -68,12 +75,14 @@ export function step(state: GroupState, event: GroupEvent): Step {
     case "deciding":
     case "going_solo":
     case "handing":
+    case "asynchronous":
     case "yielded":
       primaryStep(turn, event);
       break;
     case "joining":
     case "receiving":
     case "ready":
+    case "behind":
     case "asking":
     case "promoting":
     case "abandoning":
@@ -103,6 +112,16 @@ function learn(turn: Turn, event: GroupEvent): void {
       break;
     case "timer":
       if (event.timer === "lan") lanTimer(turn);
+      if (event.timer === "trouble") troubleTimer(turn);
+      break;
+    case "granted":
+      learnGrant(turn, event.term);
+      break;
+    case "witness":
+      learnWitness(turn, event);
+      break;
+    case "begin":
+      state.durable = event.durable;
       break;
     case "word":
       state.peer = event.word;
@@ -130,6 +149,33 @@ function learn(turn: Turn, event: GroupEvent): void {
     default:
       break;
   }
+}
+
+/** A grant that nobody waits for any more is given back, else the other host could not be granted anything. */
+function learnGrant(turn: Turn, term: number): void {
+  const { kind } = turn.phase;
+  turn.state.refusedWhy = "";
+  if (kind !== "deciding" && kind !== "asking" && kind !== "waiting") {
+    turn.act({ kind: "release_term", term });
+  }
+}
+
+function learnWitness(turn: Turn, event: Extract<GroupEvent, { kind: "witness" }>): void {
+  const { state } = turn;
+  const now = event.reachable ? "reachable" : "lost";
+  if (state.witness === now) return;
+  if (!event.reachable) {
+    turn.alarm("witness", `No automatic takeover while the arbiter is not reachable: ${event.why}`);
+  } else if (state.witness === "lost") turn.alarm("witness-back", "The arbiter is reachable again");
+  state.witness = now;
+}
+
+/** What failed here may be tried again; after a minute as a backup without trouble it is forgotten. */
+function troubleTimer(turn: Turn): void {
+  const { state } = turn;
+  if (state.trouble === null) return;
+  const well = state.trouble.over && (turn.phase.kind === "ready" || turn.phase.kind === "protected");
+  state.trouble = well ? null : { ...state.trouble, over: true };
 }
 
 function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>): void {
@@ -191,6 +237,7 @@ function overtaken(turn: Turn, word: Word): boolean {
     case "deciding":
     case "going_solo":
     case "handing":
+    case "asynchronous":
       return word.term > phase.term;
     // Not running yet: the one that runs in the same term wins.
     case "starting":

@@ -15,6 +15,8 @@ export function backupStep(turn: Turn, event: GroupEvent): void {
       return inReceiving(turn, phase, event);
     case "ready":
       return inReady(turn, phase, event);
+    case "behind":
+      return inBehind(turn, phase, event);
     case "asking":
       return inAsking(turn, phase, event);
     case "promoting":
@@ -44,6 +46,7 @@ export function considerInvite(turn: Turn, invite: Extract<Message, { kind: "inv
     turn.act({ kind: "send", message: { kind: "refuse", term, generation, why } });
   const newest = Math.max(state.disk?.term ?? 0, state.heard);
   if (term < newest) return refuse(`this host has taken part in term ${newest}; ${term} is older`);
+  if (state.trouble !== null && !state.trouble.over) return refuse(state.trouble.why);
   if (phase.kind === "promoting" || (phase.kind === "asking" && term <= phase.term)) return;
   if (phase.kind === "joining" && phase.generation === generation) return;
   if (phase.kind === "receiving" && phase.generation === generation && phase.term === term) {
@@ -54,7 +57,9 @@ export function considerInvite(turn: Turn, invite: Extract<Message, { kind: "inv
   if (generation <= (state.disk?.generation ?? 0)) return refuse(`generation ${generation} was used before`);
   const keep = keepGeneration !== 0 && state.common === keepGeneration && state.qemu === "standby";
   state.common = 0;
-  if (phase.kind === "ready" || phase.kind === "asking" || phase.kind === "receiving") {
+  if (
+    phase.kind === "ready" || phase.kind === "behind" || phase.kind === "asking" || phase.kind === "receiving"
+  ) {
     turn.act({ kind: "hold" });
   }
   // Whoever invites has the VM in that term, whatever its heartbeats said before.
@@ -62,6 +67,13 @@ export function considerInvite(turn: Turn, invite: Extract<Message, { kind: "inv
   state.heard = Math.max(state.heard, term);
   turn.go({ kind: "joining", term, generation, keep, step: "writing" });
   turn.write({ generation, term, role: "backup", copy: "partial" });
+}
+
+/** Remembers that this host cannot be a backup for now: it is tried again soon, and later less often. */
+export function noteTrouble(turn: Turn, why: string): void {
+  const count = (turn.state.trouble?.count ?? 0) + 1;
+  turn.state.trouble = { why, count, over: false };
+  turn.act({ kind: "set_timer", timer: "trouble", after: count === 1 ? "bound" : "minute" });
 }
 
 /** Gives the copy up: it is written down as stale, and only then promised. */
@@ -107,6 +119,7 @@ function copyEnds(turn: Turn, copy: { term: number; generation: number }, event:
     case "engine_failed":
     case "disk_failed":
       turn.alarm("copy-lost", `The copy is given up: ${event.why}`);
+      if (event.kind === "disk_failed") noteTrouble(turn, event.why);
       turn.state.common = 0;
       turn.act({ kind: "kill_qemu" });
       return true;
@@ -165,6 +178,12 @@ function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent)
   if (event.kind === "written" && phase.step === "marking" && event.metadata.copy === "whole") {
     turn.state.common = generation;
     turn.go({ kind: "ready", term, generation });
+    if (turn.state.trouble !== null) turn.act({ kind: "set_timer", timer: "trouble", after: "minute" });
+    // It was granted for a promotion that did not take place.
+    const { term: written } = event.metadata;
+    if (written > term && turn.state.settings.arbiter.remote) {
+      turn.act({ kind: "release_term", term: written });
+    }
     return consider(turn, { term, generation });
   }
   if (event.kind === "write_failed") return abandon(turn, phase);
@@ -175,7 +194,61 @@ function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent)
 
 function inReady(turn: Turn, phase: PhaseOf<"ready">, event: GroupEvent): void {
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  if (event.kind === "word" && asksBehind(event.word, phase)) {
+    turn.go({ ...phase, kind: "behind", step: "writing" });
+    return writeCopy(turn, phase, "behind");
+  }
   if (event.kind === "word" || event.kind === "peer") consider(turn, phase);
+}
+
+function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
+  return word.role === ROLES.PRIMARY && word.term === copy.term && word.generation === copy.generation &&
+    (word.flags & FLAGS.ASKS_BEHIND) !== 0;
+}
+
+function writeCopy(turn: Turn, copy: { term: number; generation: number }, value: "whole" | "behind"): void {
+  const { term, generation } = copy;
+  turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
+}
+
+/** Output of later epochs has left: this copy starts by nobody's word but the operator's, until the primary says that it counts again. */
+function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void {
+  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  const { term, generation, step } = phase;
+  const again = event.kind === "timer" && event.timer === "decide";
+  if (event.kind === "write_failed") return turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  if (event.kind === "peer" && event.silent) {
+    turn.alarm(
+      "held",
+      "The other host is silent, and the copy here is behind what it did: an operator decides",
+    );
+  }
+  switch (step) {
+    case "writing":
+      if (again) writeCopy(turn, phase, "behind");
+      if (event.kind === "written" && event.metadata.copy === "behind") {
+        turn.go({ ...phase, step: "written" });
+      }
+      return;
+    case "written": {
+      const { peer, confirmedOff, silent } = turn.state;
+      if (event.kind === "command" && event.command === "promote" && silent && confirmedOff) {
+        return grant(turn, { term, generation, next: turn.nextTerm(), unless: "heard" });
+      }
+      const counts = event.kind === "word" && peer?.role === ROLES.PRIMARY && peer.term === term &&
+        peer.generation === generation && (peer.flags & FLAGS.COPY_WHOLE) !== 0;
+      if (!counts) return;
+      turn.go({ ...phase, step: "returning" });
+      return writeCopy(turn, phase, "whole");
+    }
+    case "returning":
+      if (again) writeCopy(turn, phase, "whole");
+      if (event.kind !== "written" || event.metadata.copy !== "whole") return;
+      turn.go({ kind: "ready", term, generation });
+      return consider(turn, { term, generation });
+    default:
+      return step satisfies never;
+  }
 }
 
 function consider(turn: Turn, copy: { term: number; generation: number }): void {
@@ -201,8 +274,9 @@ function settle(turn: Turn): void {
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
   if (why === phase.why) return;
   turn.go({ ...phase, cause, why });
-  if (verdict.kind === "ask") turn.act({ kind: "ask", term: turn.nextTerm(), purpose: "promote" });
-  else turn.alarm("held", `The copy is not started: ${why}`);
+  if (verdict.kind === "ask") {
+    turn.act({ kind: "ask", known: term, term: turn.nextTerm(), purpose: "promote" });
+  } else turn.alarm("held", `The copy is not started: ${why}`);
 }
 
 function grant(
@@ -217,10 +291,14 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
   if (event.kind === "granted") {
     const { term, generation } = phase;
-    const unless = turn.state.silent ? "heard" : "unheard";
-    return grant(turn, { term, generation, next: event.term, unless });
+    if (event.known === term && turn.state.silent) {
+      return grant(turn, { term, generation, next: event.term, unless: "heard" });
+    }
+    turn.act({ kind: "release_term", term: event.term });
+    turn.go({ ...phase, why: "" });
+    return settle(turn);
   }
-  if (event.kind === "refused") return turn.go({ ...phase, why: event.why });
+  if (event.kind === "refused") return turn.refused(phase, event);
   const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
     event.kind === "timer";
   if (decides) settle(turn);

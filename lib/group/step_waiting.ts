@@ -1,9 +1,18 @@
 /** The decisions of a host without VM and without a copy in use: at its start, after a restart, after its VM ended. */
 
 import { abandon, considerInvite } from "./step_backup.ts";
+import { diverge, divergedStep } from "./step_diverged.ts";
 import { enterSolo } from "./step_primary.ts";
-import { lastSolo, type PhaseOf, type Turn, wantsPromise } from "./turn.ts";
-import { FLAGS, type GroupEvent, type Metadata, ROLES, type Word } from "./types.ts";
+import { durableEpoch, lastSolo, type PhaseOf, type Turn, wantsPromise } from "./turn.ts";
+import {
+  FLAGS,
+  type GroupEvent,
+  type GroupState,
+  type Message,
+  type Metadata,
+  ROLES,
+  type Word,
+} from "./types.ts";
 
 export function waitingStep(turn: Turn, event: GroupEvent): void {
   const { phase } = turn;
@@ -12,6 +21,10 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
     case "off":
       if (event.kind !== "begin") return;
       turn.state.disk = event.metadata;
+      if (event.metadata?.copy === "diverged") {
+        const { term } = event.metadata;
+        return turn.go({ kind: "diverged", term, why: "so it was when this host ended", step: "shown" });
+      }
       turn.go({ kind: "waiting", why: "it has just started", wantsStart: event.start });
       turn.act({ kind: "set_timer", timer: "decide", after: "takeover" });
       return;
@@ -26,6 +39,8 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
       return inStopping(turn, phase, event);
     case "stopped":
       return inStopped(turn, phase, event);
+    case "diverged":
+      return divergedStep(turn, phase, event);
     default:
       return;
   }
@@ -33,6 +48,7 @@ export function waitingStep(turn: Turn, event: GroupEvent): void {
 
 function afterFencing(turn: Turn, phase: PhaseOf<"fencing">): void {
   const { peer } = turn.state;
+  if (phase.diverged) return turn.go({ kind: "diverged", term: phase.term, why: phase.why, step: "shown" });
   // Only a host with a copy can be given way to.
   if (phase.yields === null || peer?.role !== ROLES.BACKUP) {
     return turn.go({ kind: "waiting", why: phase.why, wantsStart: false });
@@ -41,15 +57,34 @@ function afterFencing(turn: Turn, phase: PhaseOf<"fencing">): void {
 }
 
 function inWaiting(turn: Turn, phase: PhaseOf<"waiting">, event: GroupEvent): void {
-  if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
+  if (event.kind === "message" && event.message.kind === "invite") return invited(turn, event.message);
   if (event.kind === "command" && event.command === "start") turn.go({ ...phase, wantsStart: true });
-  if (event.kind === "granted") return start(turn, event.term);
+  if (event.kind === "granted") return useGrant(turn, phase, event);
+  if (event.kind === "refused") return turn.refused(phase, event);
   if (event.kind === "timer" && event.timer === "decide") {
     turn.act({ kind: "set_timer", timer: "decide", after: "second" });
   }
   const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
     event.kind === "timer";
   if (decides) evaluate(turn);
+}
+
+function invited(turn: Turn, invite: Extract<Message, { kind: "invite" }>): void {
+  const { disk } = turn.state;
+  if (lastSolo(disk) && invite.term >= (disk?.term ?? 0)) return diverge(turn, invite);
+  considerInvite(turn, invite);
+}
+
+function useGrant(
+  turn: Turn,
+  phase: PhaseOf<"waiting">,
+  event: Extract<GroupEvent, { kind: "granted" }>,
+): void {
+  const { silent, disk } = turn.state;
+  if (silent && event.known === (disk?.term ?? 0)) return start(turn, event.term);
+  turn.act({ kind: "release_term", term: event.term });
+  turn.go({ ...phase, why: "" });
+  evaluate(turn);
 }
 
 /** May this host start the VM from its disks? */
@@ -63,7 +98,7 @@ export function evaluate(turn: Turn): void {
   }
   if (silent) return evaluateAlone(turn, phase);
   if (peer === null) return;
-  const other = relation(peer, disk);
+  const other = relation(peer, state);
   if (other === "gave way" || (other === "empty" && (phase.wantsStart || disk !== null))) {
     return judgeStart(turn, phase, true);
   }
@@ -81,7 +116,8 @@ function evaluateAlone(turn: Turn, phase: PhaseOf<"waiting">): void {
   // The operator's own order, or the certainty that no other copy is newer.
   const certain = lastSolo(disk) && (disk?.term ?? 0) >= heard;
   const ordered = phase.wantsStart && (disk === null ? heard === 0 : confirmedOff);
-  if (certain || ordered) return judgeStart(turn, phase, disk === null);
+  const fresh = disk === null && !turn.state.settings.arbiter.remote;
+  if (certain || ordered) return judgeStart(turn, phase, fresh);
   const why = disk === null
     ? "it is empty, and the other host is not heard"
     : "its copy may be behind, and the other host is not heard: confirm that it is off, then start";
@@ -91,8 +127,12 @@ function evaluateAlone(turn: Turn, phase: PhaseOf<"waiting">): void {
 }
 
 /** What the peer's word means for a host that waits. */
-function relation(peer: Word, disk: Metadata | null): "gave way" | "empty" | "newer" | "unclear" {
+function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer" | "unclear" {
+  const { disk } = state;
   const mine = disk?.term ?? 0;
+  if (bothWhole(state, peer) && durableEpoch(state) !== peer.epoch) {
+    return durableEpoch(state) > peer.epoch ? "gave way" : "newer";
+  }
   if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
   if (peer.role === ROLES.BACKUP) {
     // The copy that might have been newer is given up, or it was before this host's last run.
@@ -105,6 +145,15 @@ function relation(peer: Word, disk: Metadata | null): "gave way" | "empty" | "ne
   }
   if (peer.term === 0) return "empty";
   return ownRank(disk) > rank(peer) ? "gave way" : "newer";
+}
+
+/** Both hosts wait with a whole copy of one generation. The one whose disks hold more epochs is the newer one: a reply may have left on
+ * the strength of either one's journal. */
+function bothWhole(state: GroupState, peer: Word): boolean {
+  const { disk } = state;
+  return disk !== null && disk.copy === "whole" && disk.role !== "stopped" && peer.role === ROLES.WAITING &&
+    peer.term > 0 && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
+    peer.generation === disk.generation;
 }
 
 function ownRank(disk: Metadata | null): number {
@@ -126,11 +175,13 @@ function judgeStart(turn: Turn, phase: PhaseOf<"waiting">, gaveWay: boolean): vo
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
   if (why === phase.why) return;
   turn.go({ ...phase, why });
-  if (verdict.kind === "ask") turn.act({ kind: "ask", term: turn.nextTerm(), purpose: "start" });
+  const known = turn.state.disk?.term ?? 0;
+  if (verdict.kind === "ask") turn.act({ kind: "ask", known, term: turn.nextTerm(), purpose: "start" });
   else turn.alarm("held", `The VM is not started: ${why}`);
 }
 
-function start(turn: Turn, term: number): void {
+/** Starts the VM from its disks. */
+export function start(turn: Turn, term: number): void {
   turn.go({ kind: "starting", term, step: "writing" });
   turn.write({ generation: turn.state.disk?.generation ?? 0, term, role: "primary", copy: "none" });
 }

@@ -46,9 +46,19 @@ export class Turn {
 
   /** A term that nobody known here has used. */
   nextTerm(): number {
-    const { disk, peer, heard, phase } = this.state;
+    const { disk, peer, heard, phase, refused } = this.state;
     const own = "term" in phase ? phase.term : 0;
-    return Math.max(own, disk?.term ?? 0, peer?.term ?? 0, heard) + 1;
+    return Math.max(own, disk?.term ?? 0, peer?.term ?? 0, heard, refused) + 1;
+  }
+
+  /** The arbiter that is elsewhere refused, or did not answer: it is asked again in a second. */
+  refused(phase: Extract<Phase, { why: string }>, answer: { why: string; term: number }): void {
+    const { state } = this;
+    state.refused = Math.max(state.refused, answer.term);
+    if (state.refusedWhy !== answer.why) this.alarm("held", answer.why);
+    state.refusedWhy = answer.why;
+    this.go({ ...phase, why: answer.why });
+    this.act({ kind: "set_timer", timer: "decide", after: "second" });
   }
 
   /** Asks the arbiter. Silence counts only when it was looked at again after the last change. */
@@ -77,7 +87,8 @@ export class Turn {
 }
 
 function sameWord(a: Word, b: Word): boolean {
-  return a.role === b.role && a.flags === b.flags && a.term === b.term && a.generation === b.generation;
+  return a.role === b.role && a.flags === b.flags && a.term === b.term && a.generation === b.generation &&
+    a.epoch === b.epoch;
 }
 
 /** True when the peer promised that its copy of this term and generation will not be started. */
@@ -107,9 +118,16 @@ function waitingWord(state: GroupState, asks: boolean): Word {
   }
   let flags = asks ? FLAGS.ASKS_PROMISE : 0;
   if (lastSolo(disk)) flags |= FLAGS.LAST_SOLO;
+  const epoch = durableEpoch(state);
   // A copy that is partial or stale is not started by its host: to say so is a promise that is written down already.
   if (disk?.role === "backup") flags |= disk.copy === "whole" ? FLAGS.COPY_WHOLE : FLAGS.PROMISED;
-  return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch: 0, role: ROLES.WAITING, flags };
+  return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch, role: ROLES.WAITING, flags };
+}
+
+/** How far the disks of this host are in the generation that it wrote down; 0: not known. */
+export function durableEpoch(state: GroupState): number {
+  const { durable, disk } = state;
+  return durable !== null && durable.generation === disk?.generation ? durable.epoch : 0;
 }
 
 /** A restarted primary wants a promise from a backup whose copy is not whole, or is older than its own last run. */
@@ -153,6 +171,8 @@ export function wordOf(state: GroupState): Word {
       return phase.handed ? say(ROLES.YIELDED, FLAGS.HANDED, phase) : say(ROLES.PRIMARY, 0, phase);
     case "handing":
       return phase.step === "last" ? say(ROLES.PRIMARY, 0, phase) : say(ROLES.YIELDED, FLAGS.HANDED, phase);
+    case "asynchronous":
+      return say(ROLES.PRIMARY, phase.step === "returning" ? FLAGS.COPY_WHOLE : FLAGS.ASKS_BEHIND, phase);
     case "yielded":
       return say(ROLES.YIELDED, 0, phase);
     case "joining":
@@ -166,8 +186,12 @@ export function wordOf(state: GroupState): Word {
       return phase.step === "restoring"
         ? say(ROLES.PRIMARY, 0, { term: phase.next, generation: phase.generation })
         : say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase);
+    case "behind":
+      return say(ROLES.BACKUP, phase.step === "written" ? FLAGS.BEHIND | FLAGS.PROMISED : 0, phase);
     case "stale":
       return say(ROLES.BACKUP, FLAGS.PROMISED, phase);
+    case "diverged":
+      return say(ROLES.WAITING, FLAGS.PROMISED | FLAGS.DIVERGED);
     case "fencing":
       return say(ROLES.NONE);
     case "stopping":

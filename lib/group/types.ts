@@ -29,6 +29,12 @@ export const FLAGS = {
   LAST_SOLO: 8,
   /** Yielded: by a switchover; the copy's last epoch is the VM's last. */
   HANDED: 16,
+  /** Backup: my copy may be behind what was let out, and I know it: written down durably before it is said. */
+  BEHIND: 32,
+  /** Primary: I want to let output leave before it is committed; say that your copy may be behind. */
+  ASKS_BEHIND: 64,
+  /** Waiting: this host's VM and the other's both ran; a person has to say which one is to go on. */
+  DIVERGED: 128,
 } as const;
 
 /** A heartbeat's word. */
@@ -47,10 +53,12 @@ export interface Metadata {
   /** The newest term that this host has taken part in. */
   term: number;
   role: "primary" | "backup" | "stopped";
-  /** Newest whole epoch that is known here; a hint, for ranking. */
+  /** Newest whole epoch that is known here; a hint, for people. */
   epoch: number;
-  /** Of the copy that is NOT the running VM: on a primary what the peer may have, on a backup what is here. */
-  copy: "none" | "partial" | "whole" | "stale";
+  /** Of the copy that is NOT the running VM: on a primary what the peer may have, on a backup what is here. "behind": whole, but
+   * output of later epochs has left: started only when the operator says so. "diverged": this host's VM ran, and the other one's did,
+   * without it. */
+  copy: "none" | "partial" | "whole" | "stale" | "behind" | "diverged";
   /** Name of the other host. */
   peer: string;
 }
@@ -62,7 +70,22 @@ export type Message =
   | { kind: "refuse"; term: number; generation: number; why: string };
 
 /** Why a host that has a VM or a copy asks the arbiter. */
-export type Cause = "silence" | "links" | "promised" | "copy-lost" | "stall" | "yielded" | "handed";
+export type Cause =
+  | "silence"
+  | "links"
+  | "promised"
+  | "copy-lost"
+  | "stall"
+  | "engine"
+  | "yielded"
+  | "handed"
+  | "operator";
+
+/** What this host's disks hold by their own journals: all writes of the epochs of `generation` up to `epoch`. */
+export interface Durable {
+  generation: number;
+  epoch: number;
+}
 
 /** Where a host is. Each carries only what this state has; `term` is the one that the engine works under. */
 export type Phase =
@@ -92,10 +115,14 @@ export type Phase =
     step: "writing" | "opening";
   }
   | { kind: "handing"; term: number; generation: number; step: "last" | "offered" }
+  /** Output leaves before it is committed (on), under the backup's written word that its copy may be behind. */
+  | { kind: "asynchronous"; term: number; generation: number; step: AsynchronousStep; why: string }
   | { kind: "yielded"; term: number; generation: number }
   | { kind: "joining"; term: number; generation: number; keep: boolean; step: "writing" | "launching" }
   | { kind: "receiving"; term: number; generation: number; keep: boolean; step: "copying" | "marking" }
   | { kind: "ready"; term: number; generation: number }
+  /** Receives on, but output of later epochs has left: only the operator starts this copy. */
+  | { kind: "behind"; term: number; generation: number; step: "writing" | "written" | "returning" }
   | { kind: "asking"; term: number; generation: number; cause: Cause; why: string }
   | {
     kind: "promoting";
@@ -107,10 +134,22 @@ export type Phase =
   }
   | { kind: "abandoning"; term: number; generation: number }
   | { kind: "stale"; term: number; generation: number }
+  /** This host's VM ran, and so did the other one's, which did not go on from here: a person picks. */
+  | { kind: "diverged"; term: number; why: string; step: "shown" | "keeping" | "writing" }
   /** `yields`: the copy that may go on in this VM's place. */
-  | { kind: "fencing"; term: number; why: string; yields: { term: number; generation: number } | null }
+  | {
+    kind: "fencing";
+    term: number;
+    why: string;
+    yields: { term: number; generation: number } | null;
+    diverged: boolean;
+  }
   | { kind: "stopping"; term: number; generation: number; why: string }
   | { kind: "stopped"; term: number; why: string };
+
+/** asking: that the backup writes down that it may be behind. writing: that this host may start alone. on: output leaves at once.
+ * closing: output waits again. marking: that the copy counts again. returning: until the backup has written that it does. */
+export type AsynchronousStep = "asking" | "writing" | "on" | "closing" | "marking" | "returning";
 
 /** An invitation to be the backup, on its way. */
 export interface Invite {
@@ -150,6 +189,17 @@ export interface GroupState {
   common: number;
   /** The word that was said last. */
   said: Word;
+  /** What the disks held when this runner began; null: not known. */
+  durable: Durable | null;
+  /** The newest term of which an arbiter elsewhere said that the other host has it, and its last refusal. */
+  refused: number;
+  refusedWhy: string;
+  /** Why the other host refused to be the backup; "": it did not. */
+  refusal: string;
+  /** Why this host cannot be a backup for now, and how often that was so in a row; null: it can. */
+  trouble: { why: string; count: number; over: boolean } | null;
+  /** Whether the arbiter that is elsewhere can be reached; "none": there is no such. */
+  witness: "none" | "unknown" | "reachable" | "lost";
 }
 
 /** What does not change while the runner lives. */
@@ -164,7 +214,7 @@ export interface Settings {
 
 /** What happens to a host. */
 export type GroupEvent =
-  | { kind: "begin"; metadata: Metadata | null; start: boolean }
+  | { kind: "begin"; metadata: Metadata | null; start: boolean; durable: Durable | null }
   /** Heartbeats; `checked`: read just now, in answer to check_silence. */
   | { kind: "peer"; silent: boolean; lanAnswers: boolean; checked: boolean }
   /** This runner itself did not run for as long as a takeover takes (it was frozen): the peer may have gone on. */
@@ -182,9 +232,19 @@ export type GroupEvent =
   | { kind: "guest_off" }
   | { kind: "engine_failed"; why: string }
   | { kind: "disk_failed"; why: string }
-  | { kind: "granted"; term: number }
-  | { kind: "refused"; why: string }
-  | { kind: "command"; command: "start" | "switchover" | "stop" | "confirm_peer_off" | "protect" | "yield" }
+  /** The sync ended, the VM runs on alone as before. `resumable`: what the backup has need not go again. */
+  | { kind: "sync_failed"; why: string; resumable: boolean }
+  /** No more checkpoints of this generation, the output is held; the VM itself still runs. */
+  | { kind: "protection_failed"; why: string }
+  /** All that ever left is contained in a committed epoch again. */
+  | { kind: "synchronous" }
+  /** The ladder (ladder.ts) wants output to leave before its commit, or not any more. */
+  | { kind: "pace"; wants: "asynchronous" | "synchronous"; why: string }
+  /** The answers to `ask`; `known` is the question's. */
+  | { kind: "granted"; term: number; known: number }
+  | { kind: "refused"; why: string; term: number }
+  | { kind: "witness"; reachable: boolean; why: string }
+  | { kind: "command"; command: Command }
   | { kind: "timer"; timer: Timer }
   | { kind: "written"; metadata: Metadata }
   | { kind: "write_failed"; why: string }
@@ -192,6 +252,8 @@ export type GroupEvent =
   | { kind: "launched" }
   | { kind: "launch_failed"; why: string }
   | { kind: "qemu_gone" }
+  | { kind: "kept"; where: string }
+  | { kind: "keep_failed"; why: string }
   | { kind: "solo_open" }
   | { kind: "solo_refused"; why: "overtaken" | "not_this_term" }
   | { kind: "standing" }
@@ -200,8 +262,20 @@ export type GroupEvent =
   | { kind: "promote_refused" }
   | { kind: "promote_failed"; why: string };
 
+/** What an operator may say. `promote`: start the copy that may be behind; `discard`: of two VMs that both ran, this host's is given
+ * up (its disks are kept as a restore point). */
+export type Command =
+  | "start"
+  | "switchover"
+  | "stop"
+  | "confirm_peer_off"
+  | "protect"
+  | "yield"
+  | "promote"
+  | "discard";
+
 /** A timer that is set again forgets its earlier setting. */
-export type Timer = "links" | "lan" | "invite" | "handing" | "decide";
+export type Timer = "links" | "lan" | "invite" | "handing" | "decide" | "trouble";
 
 /** What a host is to do. Slow ones (write, launch, open, stand_by, promote, kill_qemu) are done one after the other, in
  * order, and answer by an event; the others at once. After a stall of its own (a gap in its turns of more than three
@@ -231,11 +305,19 @@ export type Action =
   | { kind: "promote"; term: number; unless: "heard" | "unheard" }
   /** Answer: qemu_gone. */
   | { kind: "kill_qemu" }
-  /** Ask an arbiter that is elsewhere. Answer: granted, refused. */
-  | { kind: "ask"; term: number; purpose: "solo" | "promote" | "start" }
+  /** Ask the arbiter that is elsewhere for a term of at least `term`, having taken part in `known`. Answer: granted, refused. */
+  | { kind: "ask"; known: number; term: number; purpose: "solo" | "promote" | "start" }
+  /** Tell the arbiter that is elsewhere, until it has heard it, that this host holds `term`; a later one replaces it. */
+  | { kind: "note_term"; term: number }
+  /** Give a granted term back, until it was heard: it will not be used. */
+  | { kind: "release_term"; term: number }
+  /** Output leaves at once, in `term`, while epochs go on (on); or waits for its commit again (off; then synchronous). */
+  | { kind: "asynchronous"; on: boolean; term: number }
+  /** Keep the disks as they are now as a restore point. Answer: kept, keep_failed. */
+  | { kind: "keep_disks"; label: string }
   /** Read silence from the status page now. Answer: peer, checked. */
   | { kind: "check_silence" }
-  | { kind: "set_timer"; timer: Timer; after: "takeover" | "second" | "bound" }
+  | { kind: "set_timer"; timer: Timer; after: "takeover" | "second" | "bound" | "minute" }
   | { kind: "alarm"; code: string; text: string };
 
 /** What a step gives back. */

@@ -28,6 +28,17 @@ Deno.test("manual grants when the peer gave way, or is silent and the operator c
   assert.deepEqual(granted(arbiterOf("manual")), expected);
 });
 
+Deno.test("an arbiter elsewhere is asked about silence, and about nothing else", () => {
+  for (const name of ["witness", "etcd"] as const) {
+    for (const question of questions()) {
+      const verdict = arbiterOf(name).judge(question);
+      const open = question.silent && !question.peerGaveWay && !question.confirmedOff;
+      assert.equal(verdict.kind === "ask", open);
+      if (!open) assert.deepEqual(verdict, arbiterOf("manual").judge(question));
+    }
+  }
+});
+
 Deno.test("who is not granted is told why", () => {
   for (const name of ["lan", "manual"] as const) {
     for (const question of questions()) {

@@ -96,7 +96,7 @@ export class SimHost {
     this.#queue = [];
     this.#linkUp = [false, false];
     this.#beats = new SimBeats(this);
-    this.dispatch({ kind: "begin", metadata: this.metadata, start });
+    this.dispatch({ kind: "begin", metadata: this.metadata, start, durable: null });
     this.#beats.begin();
     this.later(this.world.between(0, TICK_MS), () => this.#tick());
   }
@@ -226,7 +226,13 @@ export class SimHost {
       case "check_silence":
         return this.dispatch({ kind: "peer", ...this.#beats.silenceNow(), checked: true });
       case "set_timer": {
-        const ms = action.after === "takeover" ? SILENCE_MS : action.after === "second" ? 1000 : 3000;
+        const ms = action.after === "takeover"
+          ? SILENCE_MS
+          : action.after === "second"
+          ? 1000
+          : action.after === "minute"
+          ? 60_000
+          : 3000;
         const setting = (this.#timers.get(action.timer) ?? 0) + 1;
         this.#timers.set(action.timer, setting);
         return this.later(ms, () => {
@@ -239,6 +245,10 @@ export class SimHost {
         return world.note(`${this.name} alarm ${action.code}: ${action.text}`);
       case "say":
       case "ask":
+      case "note_term":
+      case "release_term":
+      case "asynchronous":
+      case "keep_disks":
         return;
       default:
         action satisfies never;

@@ -116,6 +116,7 @@ Deno.test("found out: a primary that goes solo without a grant", () => {
     settings: {
       arbiter: {
         name: "lax",
+        remote: false,
         judge: (question) =>
           question.purpose === "solo"
             ? { kind: "grant", because: "peer gave way" }

@@ -1,0 +1,123 @@
+/** What an operator may ask for, and why not now. The decision ignores what does not fit; the operator is told. */
+
+import type { Status } from "../../ffi/status.ts";
+import type { Command, GroupState } from "./types.ts";
+
+const MIB = 1024 * 1024;
+
+/** Why `command` can do nothing now, with what to do; null: it is carried out. */
+export function commandProblem(
+  state: GroupState,
+  command: Command,
+  engine: Pick<Status, "sync_bytes_done" | "sync_bytes_total"> & { sync_eta_s?: number },
+): { problem: string; hint: string } | null {
+  const { phase, silent } = state;
+  switch (command) {
+    case "switchover":
+      return switchoverProblem(state, engine);
+    case "confirm_peer_off":
+      if (silent) return null;
+      return {
+        problem: "The other host is heard: it is not off",
+        hint: "Switch it off first, or use switchover.",
+      };
+    case "start":
+      return startProblem(state);
+    case "stop":
+    case "yield":
+      if (hasVm(phase.kind)) return null;
+      return {
+        problem: `This host does not run the VM (${phase.kind})`,
+        hint: "Ask the other host's runner.",
+      };
+    case "promote":
+      if (phase.kind !== "behind") {
+        return {
+          problem: `There is no copy here that waits for an operator (${phase.kind})`,
+          hint: "A whole copy takes over by itself; one that is out of date is started with start.",
+        };
+      }
+      if (silent && state.confirmedOff) return null;
+      return {
+        problem: "The other host may still run the VM",
+        hint: "Make sure that it is off, then confirm_peer_off.",
+      };
+    case "discard":
+      if (phase.kind === "diverged") return null;
+      return { problem: "This host has no VM state to give up", hint: "Look at status." };
+    case "protect":
+      return null;
+    default:
+      return command satisfies never;
+  }
+}
+
+function hasVm(kind: GroupState["phase"]["kind"]): boolean {
+  return ["solo", "syncing", "protected", "deciding", "going_solo", "handing", "asynchronous", "starting"]
+    .includes(
+      kind,
+    );
+}
+
+function switchoverProblem(
+  state: GroupState,
+  engine: Pick<Status, "sync_bytes_done" | "sync_bytes_total"> & { sync_eta_s?: number },
+): { problem: string; hint: string } | null {
+  const { kind } = state.phase;
+  switch (kind) {
+    case "protected":
+      return null;
+    case "syncing": {
+      const { sync_bytes_done: done, sync_bytes_total: total, sync_eta_s: eta } = engine;
+      const part = `${Math.round(done / MIB)} of ${Math.round(total / MIB)} MiB`;
+      const left = eta === undefined || total === 0 ? "" : `, about ${Math.max(1, Math.ceil(eta))} s left`;
+      return {
+        problem: `The copy on the other host is not whole yet: ${part} are there${left}`,
+        hint: "Try again when the sync has ended.",
+      };
+    }
+    case "handing":
+      return { problem: "A switchover is under way", hint: "Wait for its end." };
+    case "asynchronous":
+      return {
+        problem: "The copy on the other host is behind: output leaves before it is committed",
+        hint: "Wait until it is protected again, or give the link more room.",
+      };
+    case "ready":
+    case "behind":
+    case "receiving":
+    case "joining":
+      return {
+        problem: "The VM runs on the other host",
+        hint: "Ask the other host's runner for the switchover.",
+      };
+    default:
+      return {
+        problem: `There is no whole copy of the VM to move to (${kind})`,
+        hint: "Wait until the VM is protected; status says what it waits for.",
+      };
+  }
+}
+
+function startProblem(state: GroupState): { problem: string; hint: string } | null {
+  const { phase, silent, peer, confirmedOff, disk } = state;
+  if (hasVm(phase.kind)) return { problem: "The VM is here already", hint: "See status." };
+  if (phase.kind === "stale" && !confirmedOff) {
+    return {
+      problem: "The copy on this host is out of date",
+      hint: silent
+        ? "If the other host will not come back: confirm_peer_off, then start. What it did since is lost."
+        : "The other host has the newer state: start the VM there.",
+    };
+  }
+  if (phase.kind === "diverged" && !(silent && confirmedOff) && peer?.role === 2) {
+    return { problem: "The other host runs the VM", hint: "Let it yield first, then start here." };
+  }
+  if (phase.kind === "waiting" && silent && !confirmedOff && disk !== null) {
+    return {
+      problem: "The copy on this host may be behind, and the other host is not heard",
+      hint: "Make sure that it is off, then confirm_peer_off, then start.",
+    };
+  }
+  return null;
+}

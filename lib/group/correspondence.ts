@@ -1,0 +1,61 @@
+/** Messages to and from the other runner, and what both must have alike before one becomes the other's backup. */
+
+import { EdgeError } from "../errors.ts";
+import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
+import type { Machine } from "../vm/machine.ts";
+import type { GroupEvent, Message } from "./types.ts";
+
+/** What it is made of. */
+export interface CorrespondenceOptions {
+  machine: Machine;
+  /** What the other host's must agree with: the VM's spec, versions. */
+  identity: Record<string, string>;
+  /** Number of disks that the engine serves. */
+  disks: number;
+  report(event: string, fields: Record<string, unknown>): void;
+  dispatch(event: GroupEvent): void;
+}
+
+export class Correspondence {
+  readonly #options: CorrespondenceOptions;
+  #invited: Compatibility | undefined;
+
+  constructor(options: CorrespondenceOptions) {
+    this.#options = options;
+  }
+
+  /** What does not fit the invitation that was accepted, now that QEMU runs; undefined: all does. */
+  mismatch(): string | undefined {
+    return this.#invited && incompatible(this.#invited, this.#own());
+  }
+
+  send(message: Message): void {
+    const { machine, report } = this.#options;
+    const hello = message.kind === "invite" ? this.#own() : undefined;
+    try {
+      machine.engine.control({ ...message, hello });
+    } catch (error) {
+      report("unsent", { kind: message.kind, why: error instanceof EdgeError ? error.hint : String(error) });
+    }
+  }
+
+  receive(raw: unknown): void {
+    const { report, dispatch } = this.#options;
+    const { hello, ...message } = raw as Message & { hello?: Compatibility };
+    if (!["invite", "accept", "refuse"].includes(message.kind)) {
+      return report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
+    }
+    const why = message.kind === "invite" ? incompatible(hello, this.#own()) : undefined;
+    if (message.kind === "invite") this.#invited = hello;
+    if (why !== undefined && message.kind === "invite") {
+      report("alarm", { code: "incompatible", text: why });
+      return this.send({ kind: "refuse", term: message.term, generation: message.generation, why });
+    }
+    dispatch({ kind: "message", message: message as Message });
+  }
+
+  #own(): Compatibility {
+    const { machine, identity, disks } = this.#options;
+    return compatibility(machine, { identity, disks });
+  }
+}
