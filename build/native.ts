@@ -1,5 +1,5 @@
 /** Builds what is not TypeScript, into .cache/native and .cache/guest: the engine's library, the preload shim, the init of the demo's
- * guest. Only what is older than its sources is built again. `deno run -A build/native.ts` */
+ * guest, the lab's volatile storage. Only what is older than its sources is built again. `deno run -A build/native.ts` */
 
 import { errorText } from "../lib/errors.ts";
 import { checkLibrary } from "./check_native.ts";
@@ -11,6 +11,8 @@ export const NATIVE = {
   library: `${CACHE}/native/libiservft.so`,
   shim: `${CACHE}/native/libiservft-shim.so`,
   guestInit: `${CACHE}/guest/init`,
+  /** The lab's storage that loses what was not synced. */
+  volatileStorage: `${CACHE}/native/volatile-storage`,
 } as const;
 
 const WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"];
@@ -134,6 +136,18 @@ async function buildGuestInit(): Promise<boolean> {
   return true;
 }
 
+async function buildVolatileStorage(): Promise<boolean> {
+  const directory = `${ROOT}/build/lab`;
+  const sources = filesIn(directory, ".c");
+  if (!outdated(NATIVE.volatileStorage, [...sources, ...filesIn(directory, ".h"), ...scripts()])) {
+    return false;
+  }
+  const made = `${NATIVE.volatileStorage}.new`;
+  await run(["gcc", ...WARNINGS, "-O2", "-s", ...sources, "-o", made]);
+  await Deno.rename(made, NATIVE.volatileStorage);
+  return true;
+}
+
 function scripts(): string[] {
   return ["native.ts", "glibc.ts", "check_native.ts"].map((name) => `${ROOT}/build/${name}`);
 }
@@ -146,6 +160,11 @@ export async function buildNative(say: (line: string) => void): Promise<void> {
   const parts = [
     { name: "libiservft.so", source: `${ROOT}/ffi/src/engine.c`, build: buildLibrary },
     { name: "libiservft-shim.so", source: `${ROOT}/ffi/shim.c`, build: buildShim },
+    {
+      name: "the lab's volatile storage",
+      source: `${ROOT}/build/lab/main.c`,
+      build: buildVolatileStorage,
+    },
     { name: "the demo guest's init", source: `${ROOT}/build/guest/init.c`, build: buildGuestInit },
   ];
   for (const part of parts) {

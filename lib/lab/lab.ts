@@ -10,6 +10,7 @@
 
 import { EdgeError } from "../errors.ts";
 import { allDrops, cut, lanDrops, linkDrops, loseFrames, mend } from "./cuts.ts";
+import { mountSource, removeMounts } from "./mounts.ts";
 import { type MonotonicClock, monotonicClock } from "./monotonic.ts";
 import {
   buildNetwork,
@@ -127,6 +128,7 @@ export class Lab implements AsyncDisposable {
       await groups[place].kill();
       groups[place].thaw();
     }
+    for (const host of HOSTS) await removeMounts(mountSource(id, host));
     await removeNetwork(id);
     for (const place of PLACES) await groups[place].remove();
     if (cgroup !== undefined) await new ProcessGroup(namespaceOf(id, "a"), cgroup).remove();
