@@ -15,6 +15,7 @@ export const ENGINE_ERRORS = {
   EQEMU: 10006,
   EUNSUPPORTED: 10007,
   ELIMIT: 10008,
+  EREFUSED: 10009,
 } as const;
 
 const TEXT_BYTES = 1024;

@@ -25,14 +25,20 @@
  *   disk         disk, error, what                      image or journal failed
  *   refused      link, what                             something from the wire was refused
  *   word         generation, term, epoch, role, flags   the peer's heartbeat word changed its term, role, flags or generation
- *   failed       what, code                             the engine cannot go on (checkpoint thread ended)
+ *   sync_failed  what, code, resumable, text            a sync ended before any epoch was sent: the VM runs on unprotected (*)
+ *   protection_failed  what, code, text                 no more checkpoints of this generation: output waits, the VM runs (**)
+ *   failed       what, code, text                       the engine cannot go on: the VM stands still and cannot be continued
+ *
+ * (*) The mode is SOLO again, its output open: isf_sync, or isf_solo in the same term, go on. what: "sync", "checkpoint". resumable: with
+ * changed = 1 here and keep = 1 there the next one sends only the rest. (**) The mode is HELD: isf_solo in a newer term goes on. what:
+ * "checkpoint", "encode".
  */
 #ifndef ISERVFT_H
 #define ISERVFT_H
 
 #include <stdint.h>
 
-#define ISF_ABI 1
+#define ISF_ABI 2
 
 #define ISF_API __attribute__((visibility("default")))
 
@@ -168,7 +174,8 @@ ISF_API int32_t isf_announce(isf_engine *engine, uint32_t times);
 /* ---- for tests and the demo's negative control ---- */
 /* Output leaves at once in every mode but IDLE: what protection without output commit would be. */
 ISF_API int32_t isf_no_output_commit(isf_engine *engine);
-/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 0 = off. Names: src/failpoint.h. */
+/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 3 = what the place does goes wrong (where
+ * failpoint.h says so), 0 = off. Names: src/failpoint.h. */
 ISF_API int32_t isf_failpoint(isf_engine *engine, const char *name, int32_t action);
 
 #endif

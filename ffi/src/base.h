@@ -19,9 +19,10 @@ enum {
     ISF_ELINK = 10003,      /* no link is up */
     ISF_ESTALE = 10004,     /* an older term or generation */
     ISF_ESTATE = 10005,     /* the call does not fit what the engine is doing now */
-    ISF_EQEMU = 10006,      /* QEMU answered with an error, or went away */
+    ISF_EQEMU = 10006,      /* QEMU went away, or does not make sense any more */
     ISF_EUNSUPPORTED = 10007, /* the kernel lacks what is needed */
     ISF_ELIMIT = 10008,     /* a bound was reached */
+    ISF_EREFUSED = 10009,   /* QEMU answered with an error, and lives */
 };
 
 /* Microseconds of CLOCK_MONOTONIC. */

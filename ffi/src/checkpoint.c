@@ -76,7 +76,9 @@ static void enqueue(struct isf_engine *e, struct epoch *epoch)
     e->last = epoch;
     e->inflight++;
     e->open_epoch = epoch->number + 1;
-    e->sending = e->work = 1;
+    e->sent_any = 1;
+    e->sending = e->broken == 0;
+    e->work = 1;
     pthread_cond_broadcast(&e->wake);
     pthread_mutex_unlock(&e->lock);
 }
@@ -181,6 +183,17 @@ static int checkpoint(struct isf_engine *e)
     return device_arm(e);
 }
 
+/* The VM, which stands still, runs again. A refusal leaves it standing: nothing but its end helps. */
+static int go_on(struct isf_engine *e)
+{
+    const char *line = NULL;
+    int r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
+    e->resumed_us = isf_now_us();
+    if (r == -ISF_EREFUSED)
+        return engine_problem(e, -ECANCELED, "QEMU refused to continue the VM: %.200s", line ? line : "");
+    return r < 0 ? r : 0;
+}
+
 /* A checkpoint around `stop`: the VM stands still until `cont` (verification, switchover). */
 static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
 {
@@ -203,16 +216,16 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
         r = digest_all(e, e->device, (uint64_t)bytes, NULL, &epoch->digests);
     if (r < 0) {
         epoch_free(e, epoch);
-        return r;
+        int again = qemu_is_lost(r) ? 0 : go_on(e);
+        return again ? again : r;
     }
     stage_device(e, epoch->stage, (uint64_t)bytes);
     epoch->device_bytes = (uint64_t)bytes;
     enqueue(e, epoch);
     if (final)
         return 0;
-    r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
-    e->resumed_us = isf_now_us();
-    return r < 0 ? r : device_arm(e);
+    r = go_on(e);
+    return r ? r : device_arm(e);
 }
 
 static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes)
@@ -291,7 +304,6 @@ static enum worker wanted(struct isf_engine *e)
 
 static int hand_over(struct isf_engine *e)
 {
-    const char *line;
     int r = device_disarm(e);
     if (r == 0)
         r = checkpoint_stopped(e, 0, 1);
@@ -305,9 +317,8 @@ static int hand_over(struct isf_engine *e)
         return r;
     if (wanted(e) != WORKER_RUN)
         return 0; /* QEMU stays stopped; whoever parked us decides */
-    r = qmp_execute(&e->qmp, "{\"execute\":\"cont\"}", QEMU_BOUND_US, &line);
-    e->resumed_us = isf_now_us();
-    return r < 0 ? r : device_arm(e);
+    r = go_on(e);
+    return r ? r : device_arm(e);
 }
 
 static int verify(struct isf_engine *e)
@@ -317,19 +328,23 @@ static int verify(struct isf_engine *e)
     return r ? r : checkpoint_stopped(e, 1, 0);
 }
 
-/* The backup has told us that the sync did not reach it whole. */
-static int sync_void(struct isf_engine *e)
+/* What others have found out: the backup, that the sync did not reach it whole; the sender, that it cannot go on. */
+static int told(struct isf_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    int broken = e->sync_void && !e->first_commit;
+    int is_void = e->sync_void && !e->first_commit, broken = e->broken, encoder = e->encoder_broke;
     pthread_mutex_unlock(&e->lock);
-    return broken ? engine_problem(e, -ISF_ELINK, "the line to the backup was lost at the end of the sync: it has to start again") : 0;
+    if (broken && encoder)
+        return engine_problem(e, broken, "an epoch could not be encoded: %s", strerror(-broken));
+    return broken ? broken : is_void ? engine_problem(e, -ISF_ELINK, "the line to the backup was lost at the end of the sync: it has to start again") : 0;
 }
 
 /* Protection, until something else is wanted. 0, or negative when QEMU is lost. */
 static int run(struct isf_engine *e)
 {
-    int r = device_arm(e);
+    int r = told(e);
+    if (r == 0)
+        r = device_arm(e);
     while (r == 0) {
         enum worker w = wanted(e);
         uint64_t sleep_us = 1000;
@@ -349,7 +364,7 @@ static int run(struct isf_engine *e)
             doze(e, sleep_us);
         }
         if (r == 0)
-            r = sync_void(e);
+            r = told(e);
         if (r == 0 && !e->is_armed)
             r = device_arm(e);
         if (r == 0)
@@ -361,7 +376,7 @@ static int run(struct isf_engine *e)
         pthread_mutex_unlock(&e->lock);
     }
     int left = device_disarm(e); /* the monitor must take other commands again */
-    return r ? r : left;
+    return qemu_is_lost(left) ? left : r;
 }
 
 static int sync_and_run(struct isf_engine *e)
@@ -377,18 +392,6 @@ static int sync_and_run(struct isf_engine *e)
     }
     pthread_mutex_unlock(&e->lock);
     return go_on ? run(e) : r;
-}
-
-static void report(struct isf_engine *e, enum worker was, int code)
-{
-    char text[512], escaped[700];
-    isf_problem(e, text, sizeof text);
-    events_escape(escaped, sizeof escaped, text);
-    if (code == -ISF_EQEMU || code == -ESRCH || code == -ETIMEDOUT || code == -EPIPE || code == -ECONNRESET)
-        events_send(&e->events, "qemu_lost", "\"reason\":\"%s\"", escaped);
-    else
-        events_send(&e->events, "failed", "\"what\":\"%s\",\"code\":%d,\"text\":\"%s\"",
-                    was == WORKER_SYNC && (atomic_load(&e->mode) == ISF_SYNCING || code == -ISF_ELINK) ? "sync" : "checkpoint", code, escaped);
 }
 
 /* While nothing is to be done QEMU may still have something to say: that the guest powered off. */
@@ -435,12 +438,12 @@ void *checkpoint_run(void *engine)
             return NULL;
         int r = w == WORKER_SYNC ? sync_and_run(e) : run(e);
         pthread_mutex_lock(&e->lock);
-        int ours = e->want != WORKER_END && r;
-        if (e->want != WORKER_END && (r || e->want == w))
+        w = e->doing; /* a sync that came to its end goes on as protection */
+        if (r == 0 && e->want == w)
             e->want = WORKER_PARKED;
         pthread_mutex_unlock(&e->lock);
-        if (ours)
-            report(e, w, r);
+        if (r)
+            protection_ended(e, w, r);
     }
 }
 

@@ -30,6 +30,13 @@ void device_release_disks(struct isf_engine *e)
         disk_release(e->disk[i]);
 }
 
+/* QEMU ended a command with an error: what it had written of the device state must not be taken for the next one's. */
+static void forget_rest(struct isf_engine *e)
+{
+    while (read(e->fifo, e->device, PIPE_SMALL) > 0)
+        ;
+}
+
 ssize_t device_await(struct isf_engine *e)
 {
     uint64_t deadline = isf_now_us() + QEMU_BOUND_US;
@@ -49,8 +56,8 @@ ssize_t device_await(struct isf_engine *e)
             const char *line = NULL;
             int r = qmp_poll(&e->qmp, &line);
             if (r < 0) {
-                engine_problem(e, r, "QEMU refused a checkpoint: %.200s", line ? line : "its monitor is closed");
-                return r;
+                forget_rest(e);
+                return engine_problem(e, r, "QEMU refused a checkpoint: %.200s", line ? line : "its monitor is closed");
             }
         }
     }
@@ -76,8 +83,10 @@ int64_t device_drain(struct isf_engine *e, size_t have)
             return (int64_t)have;
         const char *line = NULL;
         int r = qmp_poll(&e->qmp, &line);
-        if (r < 0)
+        if (r < 0) {
+            forget_rest(e);
             return engine_problem(e, r, "QEMU failed to save its devices: %.200s", line ? line : "its monitor is closed");
+        }
         if (r > 0) {
             returned = 1;
             continue;

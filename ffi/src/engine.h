@@ -140,6 +140,8 @@ struct isf_engine {
     int changed_only, first_commit; /* first_commit: this generation has had one */
     int copy_all;                 /* the first checkpoint takes every page along */
     int sync_void;                /* the backup does not have all of this generation's sync */
+    int sent_any;                 /* this generation has had an epoch: the backup may be whole */
+    int broken, encoder_broke;    /* negative: no more of this generation can be protected, for an epoch would be missing; the sender found it */
     uint64_t line_losses, sync_losses; /* of the active line; their number when the sync began */
     _Atomic int verify_wanted;
     _Atomic int epochs_begun;     /* since the last isf_solo epochs were sent: the backup may be whole */
@@ -217,6 +219,13 @@ void *checkpoint_run(void *engine);
 /* Asks the checkpoint thread to do `want` and, with wait_us, waits until it does (or was parked meanwhile). 0 or -ETIMEDOUT. */
 int checkpoint_want(struct isf_engine *e, enum worker want, uint64_t wait_us);
 void epoch_free(struct isf_engine *e, struct epoch *epoch);
+
+/* ---- ended.c ---- */
+/* True for a result that says that QEMU is not there any more, or hangs. */
+int qemu_is_lost(int code);
+/* A sync or protection ended by itself with `code` (`was`: what the checkpoint thread did last): parks it, puts the engine into the mode in
+ * which the decision finds it, and says so, unless something else is wanted meanwhile. */
+void protection_ended(struct isf_engine *e, enum worker was, int code);
 
 /* ---- device_state.c ---- */
 #define QEMU_BOUND_US 5000000u /* QEMU may take this long to stop or to finish: beyond it, it hangs */

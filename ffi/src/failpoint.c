@@ -12,6 +12,7 @@ static _Atomic int actions[FAIL_POINTS];
 static const char *const names[FAIL_POINTS] = {
     [FAIL_CHECKPOINT_STOPPED] = "checkpoint-stopped",
     [FAIL_CHECKPOINT_COPIED] = "checkpoint-copied",
+    [FAIL_ENCODE] = "encode",
     [FAIL_SEND_HALF] = "send-half",
     [FAIL_SEND_BEFORE_END] = "send-before-end",
     [FAIL_COMMIT_RECEIVED] = "commit-received",
@@ -32,6 +33,11 @@ void failpoint(enum failpoint where)
         kill(getpid(), SIGKILL);
     else if (action == 2)
         usleep(1000000);
+}
+
+int failpoint_breaks(enum failpoint where)
+{
+    return atomic_load_explicit(&actions[where], memory_order_relaxed) == 3;
 }
 
 int failpoint_set(const char *name, int action)

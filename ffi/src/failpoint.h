@@ -1,10 +1,11 @@
-/* Named places where a test may end or delay the process. Off, a failpoint costs one relaxed load. */
+/* Named places where a test may end or delay the process, or make something go wrong. Off, a failpoint costs one relaxed load. */
 #ifndef ISF_FAILPOINT_H
 #define ISF_FAILPOINT_H
 
 enum failpoint {
     FAIL_CHECKPOINT_STOPPED,  /* "checkpoint-stopped": VM stopped, nothing copied */
     FAIL_CHECKPOINT_COPIED,   /* "checkpoint-copied": staged, nothing sent */
+    FAIL_ENCODE,              /* "encode": half of an epoch encoded; action 3: no memory for the rest */
     FAIL_SEND_HALF,           /* "send-half": half of an epoch's frames sent */
     FAIL_SEND_BEFORE_END,     /* "send-before-end" */
     FAIL_COMMIT_RECEIVED,     /* "commit-received": before the gate opens */
@@ -21,6 +22,8 @@ enum failpoint {
 
 /* Does what isf_failpoint set for this place. */
 void failpoint(enum failpoint where);
+/* True with action 3: what is done here is to go wrong, as the place says. */
+int failpoint_breaks(enum failpoint where);
 /* 0, or -ENOENT for an unknown name. */
 int failpoint_set(const char *name, int action);
 

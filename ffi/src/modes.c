@@ -43,6 +43,7 @@ static const char *own_text(int32_t code)
     case ISF_EQEMU: return "QEMU failed or went away";
     case ISF_EUNSUPPORTED: return "the kernel lacks what is needed";
     case ISF_ELIMIT: return "a bound was reached";
+    case ISF_EREFUSED: return "QEMU refused what it was asked";
     }
     return NULL;
 }

@@ -81,7 +81,7 @@ static uint64_t stamp_us(const char *line)
     return s * 1000000u + us;
 }
 
-/* One whole line. 1: a return, -ISF_EQEMU: an error, 0: neither. */
+/* One whole line. 1: a return, -ISF_EREFUSED: an error, 0: neither. */
 static int take_line(struct qmp *q, char *line, size_t length)
 {
     if (strstr(line, "\"event\": ")) {
@@ -94,7 +94,7 @@ static int take_line(struct qmp *q, char *line, size_t length)
         return 0;
     }
     if (strncmp(line, "{\"error\"", 8) == 0)
-        return -ISF_EQEMU;
+        return -ISF_EREFUSED;
     return strncmp(line, "{\"return\"", 9) == 0;
 }
 

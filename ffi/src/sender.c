@@ -11,7 +11,7 @@
 
 #define STAGE_KEEP_PAGES 16384u /* 64 MiB of a stage stay resident between epochs */
 
-/* Encodes what the epoch staged and gives the stage back. 0 or -errno. */
+/* Encodes what the epoch staged. 0 or -errno: then half of it may be in the encoder's cache, and it must not be tried again. */
 static int encode(struct isf_engine *e, struct epoch *epoch)
 {
     struct stage *stage = epoch->stage;
@@ -29,8 +29,8 @@ static int encode(struct isf_engine *e, struct epoch *epoch)
             page[k] = (struct codec_page){ stage->numbers[i + k], stage->data + (i + k) * ISF_PAGE };
         size_t offset = epoch->wire.length;
         int64_t bytes = encoder_batch(e->encoder, page, n, 1, &epoch->wire, &e->codec);
-        if (bytes < 0)
-            return (int)bytes;
+        if (bytes < 0 || (i + n > stage->pages / 2 && failpoint_breaks(FAIL_ENCODE)))
+            return bytes < 0 ? (int)bytes : -ENOMEM;
         if (bytes > 0)
             epoch->batches[epoch->batch_count++] = (struct batch){ offset, (size_t)bytes };
     }
@@ -58,6 +58,17 @@ static void encoded(struct isf_engine *e, struct epoch *epoch)
     status_set(&s->page_same, e->codec.same);
     status_set(&s->page_xor, e->codec.xored);
     status_set(&s->page_raw, e->codec.raw);
+}
+
+/* An epoch that cannot be encoded is the end of this protection: the checkpoint thread takes it from here. */
+static void encoder_failed(struct isf_engine *e, int code)
+{
+    pthread_mutex_lock(&e->lock);
+    e->broken = code;
+    e->encoder_broke = 1;
+    e->sending = 0;
+    pthread_mutex_unlock(&e->lock);
+    engine_kick(e);
 }
 
 static int send_extent(struct isf_engine *e, int disk, const struct disk_extent *x)
@@ -179,8 +190,9 @@ static int turn(struct isf_engine *e)
     if (raw) { /* also without a line: the stage is wanted */
         int r = encode(e, raw);
         if (r)
-            return r;
-        encoded(e, raw);
+            encoder_failed(e, r);
+        else
+            encoded(e, raw);
         return 1;
     }
     if (!ready)

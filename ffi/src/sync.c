@@ -357,7 +357,7 @@ int sync_run(struct isf_engine *e, int changed_only)
         return -ENOMEM;
     pthread_mutex_lock(&e->lock);
     e->sync_losses = e->line_losses;
-    e->sync_void = 0;
+    e->sync_void = e->sent_any = e->broken = e->encoder_broke = 0;
     pthread_mutex_unlock(&e->lock);
     encoder_reset(e->encoder);
     int r = rounds(&s, changed_only);

@@ -167,7 +167,7 @@ static void test_misfits(struct machine *m)
     CHECK(learn(m, &b, m->table, problem) != 0, "a count beyond the table reads nothing behind it");
     m->shim->count = OTHERS;
     m->answer = "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"no\"}}\r\n";
-    CHECK(learn(m, &b, m->table, problem) == -ISF_EQEMU && strstr(problem, "CommandNotFound"), "QEMU's refusal is passed on");
+    CHECK(learn(m, &b, m->table, problem) == -ISF_EREFUSED && strstr(problem, "CommandNotFound"), "QEMU's refusal is passed on");
     m->answer = "{\"return\": \"unknown command: 'info ramblock'\\r\\n\"}\r\n";
     CHECK(learn(m, &b, m->table, problem) == -ISF_EQEMU, "an answer that is no list is none");
     m->answer = NULL;

@@ -78,18 +78,19 @@ static int cut_sync(struct pair *p, uint64_t after_us)
     link_drop(b->e->link[active < 0 ? 0 : active], -ETIMEDOUT);
     nap_us(below(5000));
     pthread_mutex_unlock(&b->e->standby.lock);
-    const char *line = await_either(a, "failed", "protected", EVENT_MS);
+    const char *line = await_either(a, "sync_failed", "protected", EVENT_MS);
     if (!ok || !line)
         printf("      %s: %s\n", ok ? "nothing came of it" : "it did not begin", a->last_failure);
     if (!ok || !line)
         return 0;
-    if (event_is(line, "failed"))
-        ok = strstr(line, "\"what\":\"sync\"") && !b->e->standby.whole;
+    int failed = event_is(line, "sync_failed");
+    if (failed) /* the VM goes on in the same term: with a new sync at once, or after the decision has said so */
+        ok = strstr(line, "\"what\":\"sync\"") && !b->e->standby.whole && STATUS(a, mode) == ISF_SOLO;
     else
         ok = all_true(verified(p));
     if (!ok)
         printf("      %s\n", line);
-    return ok && isf_solo(a->e, ++p->term) == 0;
+    return ok && ((failed && below(2)) || isf_solo(a->e, failed ? p->term : ++p->term) == 0);
 }
 
 static void test_sync_cut(void)
@@ -143,7 +144,6 @@ static void test_deaths(void)
         {FAULT_DIE_FIRST, "QEMU dies before a checkpoint: it is reported lost, and the backup goes on"},
         {FAULT_DIE_HALF, "QEMU dies in the middle of a checkpoint: the same"},
         {FAULT_HANG_FIRST, "QEMU hangs: the same, within a bound"},
-        {FAULT_REFUSE, "QEMU answers with an error: the same"},
     };
     static struct model m;
     int whole = 1;
@@ -168,6 +168,26 @@ static void test_deaths(void)
     model_free(&m);
 }
 
+/* Output waits, checkpoints have ended, the guest goes on. */
+static int held_and_runs(struct pair *p)
+{
+    struct side *a = PRIMARY(p);
+    uint64_t counter, epoch = 0, sent = UINT64_MAX;
+    for (int i = 0; i < 100 && sent != STATUS(a, out_frames); i++) { /* what was committed just before may still be on its way out */
+        sent = STATUS(a, out_frames);
+        epoch = STATUS(a, epoch);
+        nap_us(100000);
+    }
+    counter = atomic_load(&a->qemu.control->counter);
+    for (int i = 0; i < EVENT_MS && atomic_load(&a->qemu.control->counter) < counter + 20; i++)
+        nap_us(1000);
+    if (STATUS(a, mode) != ISF_HELD || STATUS(a, out_frames) != sent || STATUS(a, epoch) != epoch)
+        printf("      mode %llu, %llu more frames, %llu more epochs: %s\n", (unsigned long long)STATUS(a, mode),
+               (unsigned long long)(STATUS(a, out_frames) - sent), (unsigned long long)(STATUS(a, epoch) - epoch), a->last_failure);
+    return STATUS(a, mode) == ISF_HELD && atomic_load(&a->qemu.control->counter) >= counter + 20 && STATUS(a, out_frames) == sent &&
+           STATUS(a, epoch) == epoch;
+}
+
 /* Checkpoints that cannot be: the VM runs on, unprotected, and nothing is thought equal that is not. */
 static void test_impossible_checkpoints(void)
 {
@@ -175,21 +195,29 @@ static void test_impossible_checkpoints(void)
     pair_open(&p, NULL, 0);
     struct side *a = &p.side[0];
     CHECK(protect(&p, 0), "(protected)");
-    CHECK(primary_lost(&p, FAULT_LARGE, "failed"), "a device state beyond the bound ends protection");
-    uint64_t counter = atomic_load(&a->qemu.control->counter);
+    CHECK(primary_lost(&p, FAULT_LARGE, "protection_failed") && held_and_runs(&p), "a device state beyond the bound ends protection: output waits, the VM runs");
     lan_strict(&p.lan, 0, 0);
+    CHECK(isf_solo(a->e, p.term) == -ISF_ESTATE, "in the same term it cannot go on alone: the backup is whole");
     CHECK(isf_solo(a->e, ++p.term) == 0 && isf_sync(a->e, p.generation + 1, p.term, 1) == -ISF_ESTATE,
           "what that checkpoint had taken is in no epoch: only a full sync is allowed");
-    for (int i = 0; i < EVENT_MS && atomic_load(&a->qemu.control->counter) == counter; i++)
-        nap_us(1000);
-    CHECK(atomic_load(&a->qemu.control->counter) > counter, "the VM runs on");
     CHECK(protect(&p, 0) && all_true(verified(&p)), "and a full sync makes it equal");
+    CHECK(primary_lost(&p, FAULT_REFUSE, "protection_failed") && held_and_runs(&p), "QEMU answers a checkpoint with an error: the same");
+    lan_strict(&p.lan, 0, 0);
+    CHECK(isf_solo(a->e, ++p.term) == 0 && protect(&p, 0) && all_true(verified(&p)), "(protected again)");
+    isf_failpoint(a->e, "encode", 3);
+    const char *line = await(a, "protection_failed");
+    CHECK(line && strstr(line, "\"what\":\"encode\"") && held_and_runs(&p), "an epoch that cannot be encoded is not tried again: the same");
+    isf_failpoint(a->e, "encode", 0);
+    CHECK(isf_handover(a->e) == -ISF_ESTATE, "a VM whose protection has ended is not handed over");
+    lan_strict(&p.lan, 0, 0);
+    CHECK(isf_solo(a->e, ++p.term) == 0 && protect(&p, 1) && all_true(verified(&p)), "its pages are remembered: what changed is enough");
     pair_close(&p);
     struct fake_control small = {.pace_us = 100, .frames_every = 2, .small_device = 1};
     pair_open(&p, &small, 0);
-    CHECK(links_up(&p) && isf_standby(p.side[1].e, 1, 1, 0) == 0 && isf_sync(p.side[0].e, 1, 1, 0) == 0 && await(&p.side[0], "failed") &&
-              strstr(p.side[0].last_failure, "too small") && !p.side[1].e->standby.whole,
-          "a device state that does not hold QEMU in its pause is refused: no copy comes of it");
+    CHECK(links_up(&p) && isf_standby(p.side[1].e, 1, 1, 0) == 0 && isf_sync(p.side[0].e, 1, 1, 0) == 0 && await(&p.side[0], "sync_failed") &&
+              strstr(p.side[0].last_failure, "too small") && !p.side[1].e->standby.whole && STATUS(&p.side[0], mode) == ISF_SOLO,
+          "a device state that does not hold QEMU in its pause is refused: no copy comes of it, and the VM goes on alone in the same term");
+    CHECK(isf_solo(p.side[0].e, 1) == 0, "(which the decision may say too)");
     pair_close(&p);
 }
 

@@ -254,7 +254,7 @@ static int await_protected(struct pair *p)
     atomic_store(&p->flapping, flapping);
     if (flapping)
         pthread_create(&thread, NULL, flap_run, p);
-    const char *line = await_either(PRIMARY(p), "protected", "failed", EVENT_MS);
+    const char *line = await_either(PRIMARY(p), "protected", "sync_failed", EVENT_MS);
     int ok = line && event_is(line, "protected");
     atomic_store(&p->flapping, 0);
     if (flapping)

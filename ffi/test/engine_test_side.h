@@ -221,7 +221,7 @@ static const char *await_either(struct side *s, const char *name, const char *ot
             return NULL;
         s->refused += event_is(line, "refused");
         s->stalled += event_is(line, "stalled");
-        if (event_is(line, "failed") || event_is(line, "qemu_lost") || event_is(line, "refused"))
+        if (event_is(line, "failed") || event_is(line, "sync_failed") || event_is(line, "protection_failed") || event_is(line, "qemu_lost") || event_is(line, "refused"))
             snprintf(s->last_failure, sizeof s->last_failure, "%.700s", line);
         if (event_is(line, name) || (other && event_is(line, other)))
             return line;

@@ -59,7 +59,7 @@ static void test_lines(void)
     CHECK(qmp_poll(&q, &line) == 1 && strcmp(line, "{\"return\": {}}") == 0, "a return ends the wait and is whole");
     CHECK(seen.whole == 3 && seen.events == 3 && q.stop_us == 7000009, "STOP is a time stamp, not an event");
     say(other, ": {}}\r\n");
-    CHECK(qmp_poll(&q, &line) == -ISF_EQEMU && strcmp(line, "{\"error\": {}}") == 0, "an error is one");
+    CHECK(qmp_poll(&q, &line) == -ISF_EREFUSED && strcmp(line, "{\"error\": {}}") == 0, "an error is one");
     qmp_close(&q);
     close(other);
 }
@@ -80,7 +80,7 @@ static int in_pieces(size_t step)
             abort();
         for (int r; (r = qmp_poll(&q, &line)) != 0;) {
             returns += r == 1;
-            errors += r == -ISF_EQEMU;
+            errors += r == -ISF_EREFUSED;
             right &= r == 1 ? strncmp(line, "{\"return\": {", 12) == 0 && line[strlen(line) - 1] == '}' : strstr(line, "\"desc\": \"no\"}}") != NULL;
             if (returns + errors > 3)
                 break;
@@ -175,7 +175,7 @@ static void test_open(void)
     waitpid(pid, NULL, 0);
     unlink(path);
     pid = serve(path, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}\r\n");
-    CHECK(qmp_open(&q, path, 10000000) == -ISF_EQEMU && q.fd == -1, "a monitor that refuses is closed");
+    CHECK(qmp_open(&q, path, 10000000) == -ISF_EREFUSED && q.fd == -1, "a monitor that refuses is closed");
     waitpid(pid, NULL, 0);
     unlink(path);
 }
