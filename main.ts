@@ -39,6 +39,11 @@ const commands: Command[] = [
     load: () => import("./lib/cli/lab_client.ts"),
   },
   {
+    name: "lab-kv",
+    summary: "several clients of the demo's guest that record what they saw of its keys",
+    load: () => import("./lib/cli/lab_kv.ts"),
+  },
+  {
     name: "version",
     summary: "says the version, how it was built, and the engine's ABI",
     load: () => import("./lib/cli/version.ts"),

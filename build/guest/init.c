@@ -20,7 +20,7 @@
 #define MODULE_DIR "/modules/"
 #define MODULE_COMPRESSED 4 /* MODULE_INIT_COMPRESSED_FILE, Linux 5.17 */
 
-static struct service the_service = {.log.fd = -1};
+static struct service the_service = {.log.fd = -1, .kv = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1}};
 
 static void complain(const char *what, const char *which)
 {
@@ -163,6 +163,8 @@ static void open_disk(void)
         complain("cannot mount", "/dev/vda");
     else if (log_open(&the_service.log) < 0)
         complain("cannot open", LOG_PATH);
+    else if (kv_open(&the_service.kv) < 0)
+        complain("cannot open", KV_PATH);
 }
 
 /* Kernel threads that wake up though there is nothing to do would dirty pages in an idle guest. */

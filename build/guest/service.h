@@ -3,6 +3,10 @@
  *   count [dirty=PAGES] [span=PAGES] [write=BYTES] [fill=small|random]   -> N
  *       the next number. First changes PAGES distinct pages (out of the first `span` of the pool) and, with write, appends a
  *       record of BYTES to the log and has it flushed before the reply.
+ *   get KEY                                  -> value V, or none
+ *   put KEY VALUE [durable]                  -> ok N: the record's number in the store's log, 0 for a change in memory only
+ *   cas KEY OLD NEW [durable]                -> ok N, or as for get: what was there instead of OLD (- : nothing)
+ *   dump                                     -> a line N KEY VALUE for each record, key KEY VALUE for each key, end - -
  *   stats | memsum | disksum   -> one line of JSON
  *   echo BYTES                 -> reads BYTES, then sends them back
  *   spin MS | idle MS          -> ok, after keeping the CPU busy / sleeping that long
@@ -22,8 +26,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "kv_commands.h"
 #include "pool.h"
 #include "record_log.h"
+#include "talk.h"
 
 #define SERVICE_PORT 7777
 #define CONNECTIONS_MAX 256
@@ -34,6 +40,7 @@
 struct service {
     struct pool pool;
     struct record_log log;
+    struct kv_store kv;
     int connections;
 };
 
@@ -55,28 +62,6 @@ static void sleep_ms(uint64_t ms)
 {
     struct timespec wait = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     nanosleep(&wait, NULL);
-}
-
-static bool send_all(int fd, const void *from, size_t bytes)
-{
-    for (size_t done = 0; done < bytes;) {
-        ssize_t sent = send(fd, (const uint8_t *)from + done, bytes - done, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return false;
-        done += (size_t)sent;
-    }
-    return true;
-}
-
-/* Answers with one line, made by snprintf with its newline. */
-static bool answer(int fd, const char *line, int length) { return length > 0 && send_all(fd, line, (size_t)length); }
-
-static bool say_error(int fd, const char *what, const char *why)
-{
-    char line[128];
-    return answer(fd, line, snprintf(line, sizeof line, "error %s: %s\n", what, why));
 }
 
 struct count_options {
@@ -236,6 +221,9 @@ static bool do_poweroff(struct connection *connection)
     close(connection->fd);
     if (connection->service->log.fd >= 0)
         close(connection->service->log.fd);
+    pthread_mutex_lock(&connection->service->kv.lock);
+    if (connection->service->kv.fd >= 0)
+        close(connection->service->kv.fd);
     sync();
     if (umount("/data") < 0)
         mount(NULL, "/data", NULL, MS_REMOUNT | MS_RDONLY, NULL);
@@ -254,6 +242,14 @@ static bool obey(struct connection *connection, char *line)
     uint64_t number = strtoull(words, NULL, 10);
     if (!strcmp(line, "count"))
         return do_count(connection, words);
+    if (!strcmp(line, "get"))
+        return do_get(connection->fd, &connection->service->kv, words);
+    if (!strcmp(line, "put"))
+        return do_put(connection->fd, &connection->service->kv, words);
+    if (!strcmp(line, "cas"))
+        return do_cas(connection->fd, &connection->service->kv, words);
+    if (!strcmp(line, "dump"))
+        return do_dump(connection->fd, &connection->service->kv);
     if (!strcmp(line, "stats"))
         return do_stats(connection);
     if (!strcmp(line, "memsum"))

@@ -124,7 +124,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
 }
 
 /** Calls back for each line until the input ends or the signal comes. */
-async function readLines(
+export async function readLines(
   input: ReadableStream<Uint8Array>,
   signal: AbortSignal,
   onLine: (line: string) => void,

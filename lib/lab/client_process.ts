@@ -14,16 +14,24 @@ export interface ClientStart {
   onEvent?: (event: ClientEvent) => void;
 }
 
-/** A client that runs. */
-export class ClientProcess implements AsyncDisposable {
+/** How a client's process is started. */
+export interface JsonClientStart<Event> {
+  command: readonly string[];
+  /** Called for each line that the client says while it runs. */
+  onEvent?: (event: Event) => void;
+}
+
+/** A client that runs in the lab's place for clients. It says lines of JSON, `connected` first and `summary` last, and its standard
+ * input takes words. */
+export class JsonClient<Event extends { event: string }, Summary extends { event: "summary" }>
+  implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #summary: Promise<ClientSummary>;
+  readonly #summary: Promise<Summary>;
   readonly #connected = Promise.withResolvers<void>();
 
-  constructor(lab: Lab, start: ClientStart) {
-    const command = [...start.self, "lab-client", ...clientArguments(start.options)];
-    this.#child = lab.exec("client", command, { stdin: "piped", stdout: "piped", stderr: "piped" });
+  constructor(lab: Lab, start: JsonClientStart<Event>) {
+    this.#child = lab.exec("client", start.command, { stdin: "piped", stdout: "piped", stderr: "piped" });
     this.#input = this.#child.stdin.getWriter();
     this.#summary = this.#follow(start.onEvent ?? (() => {}));
     this.#summary.catch(() => {}); // whoever asks for it is told
@@ -36,18 +44,13 @@ export class ClientProcess implements AsyncDisposable {
   }
 
   /** The client's last word; throws when it ended without one. */
-  get summary(): Promise<ClientSummary> {
+  get summary(): Promise<Summary> {
     return this.#summary;
   }
 
-  /** Sets the mark from which gaps are counted apart. */
-  async mark(): Promise<void> {
-    await this.#say("mark");
-  }
-
   /** Ends the client after the reply that is on its way, and returns its summary. */
-  async stop(): Promise<ClientSummary> {
-    await this.#say("stop");
+  async stop(): Promise<Summary> {
+    await this.say("stop");
     return await this.#summary;
   }
 
@@ -61,7 +64,8 @@ export class ClientProcess implements AsyncDisposable {
     await this.#input.close().catch(() => {});
   }
 
-  async #say(word: string): Promise<void> {
+  /** A word to its standard input. */
+  async say(word: string): Promise<void> {
     try {
       await this.#input.write(new TextEncoder().encode(`${word}\n`));
     } catch {
@@ -69,17 +73,17 @@ export class ClientProcess implements AsyncDisposable {
     }
   }
 
-  async #follow(onEvent: (event: ClientEvent) => void): Promise<ClientSummary> {
+  async #follow(onEvent: (event: Event) => void): Promise<Summary> {
     const errors = new Response(this.#child.stderr).text();
-    let summary: ClientSummary | undefined;
+    let summary: Summary | undefined;
     let rest = "";
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) {
-        const event: ClientEvent | ClientSummary = JSON.parse(line);
-        if (event.event === "summary") summary = event;
-        else onEvent(event);
+        const event: Event | Summary = JSON.parse(line);
+        if (event.event === "summary") summary = event as Summary;
+        else onEvent(event as Event);
         if (event.event === "connected") this.#connected.resolve();
       }
     }
@@ -94,8 +98,22 @@ export class ClientProcess implements AsyncDisposable {
   }
 }
 
+/** A client that counts. */
+export class ClientProcess extends JsonClient<ClientEvent, ClientSummary> {
+  constructor(lab: Lab, start: ClientStart) {
+    const { self, options, onEvent } = start;
+    const command = [...self, "lab-client", ...clientArguments(options)];
+    super(lab, { command, ...(onEvent === undefined ? {} : { onEvent }) });
+  }
+
+  /** Sets the mark from which gaps are counted apart. */
+  async mark(): Promise<void> {
+    await this.say("mark");
+  }
+}
+
 /** The client's options as words of its command line. */
-export function clientArguments(options: Partial<ClientOptions>): string[] {
+export function clientArguments(options: object): string[] {
   const words: string[] = [];
   for (const [key, value] of Object.entries(options)) {
     const name = `--${key.replaceAll("_", "-")}`;

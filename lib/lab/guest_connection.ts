@@ -84,6 +84,11 @@ export class GuestConnection implements Disposable {
   /** Sends a line and returns the line that comes back. A closed connection throws. */
   async ask(line: string | Uint8Array): Promise<string> {
     await this.#send(typeof line === "string" ? this.#encoder.encode(`${line}\n`) : line);
+    return await this.line();
+  }
+
+  /** The next line that comes back: some answers are several. */
+  async line(): Promise<string> {
     for (;;) {
       const end = this.#input.subarray(0, this.#have).indexOf(10);
       if (end >= 0) return this.#take(end);
