@@ -19,6 +19,16 @@ const commands: Command[] = [
     load: () => import("./lib/cli/ctl.ts"),
   },
   {
+    name: "witness",
+    summary: "a third machine that decides which host may go on; and the pairs that it serves",
+    load: () => import("./lib/cli/witness.ts"),
+  },
+  {
+    name: "identity",
+    summary: "shows this host's ID, which a witness and other hosts know it by",
+    load: () => import("./lib/cli/identity.ts"),
+  },
+  {
     name: "bench",
     summary: "measures it on this machine, beside the figures that it should reach",
     load: () => import("./lib/cli/bench.ts"),

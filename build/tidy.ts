@@ -29,6 +29,8 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   lab: ["group", "vm", "ffi"],
   // Measures what the lab makes.
   bench: ["lab", "group", "vm", "ffi"],
+  // The third machine, and a host's way to it: the rule of grants is the group's, identities are the node's.
+  witness: ["node", "group", "ffi"],
   observe: [],
   // A leaf: what a UI may see of the library.
   model: [],
@@ -37,7 +39,7 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
 
 /** Parts of the row that may also import some of those beside it. */
 const ALSO: Readonly<Record<string, readonly string[]>> = {
-  cli: ["lab", "bench", "observe", "ui", "model"],
+  cli: ["lab", "bench", "witness", "observe", "ui", "model"],
   node: ["observe", "model"],
   group: ["observe", "model"],
 };
