@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { InputError } from "../errors.ts";
+import { readNodeId } from "../node_id.ts";
 import { parseToml, readInput } from "./toml.ts";
 
 const IPV4 = { error: "it must be an IPv4 address such as 10.0.0.1" };
@@ -24,6 +25,27 @@ function within(unit: string, low: number, high: number) {
 const pathSchema = z.strictObject({ local: ipv4, peer: ipv4 }).refine((path) => path.local !== path.peer, {
   path: ["peer"],
   error: "it must not be this host's own address",
+});
+
+const nodeId = z.string().transform((text, context) => {
+  const read = readNodeId(text);
+  if ("id" in read) return read.id;
+  context.addIssue({ code: "custom", message: read.problem });
+  return z.NEVER;
+});
+
+/** Who decides when the hosts do not hear each other, for arbiter = "witness". */
+const witnessSchema = z.strictObject({
+  address: ipv4,
+  port: within("", 1, 65535).int().default(7810),
+  /** The witness's ID (`iservft-edge witness id`, there). */
+  id: nodeId,
+  /** The name that the witness knows this pair by (`witness pair add`). */
+  pair: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, {
+    error: "it must be 1 to 32 small letters, digits or hyphens",
+  }),
+  /** Directory of this host's identity (`iservft-edge identity`). */
+  identity: absolute,
 });
 
 const configSchema = z.strictObject({
@@ -53,7 +75,8 @@ const configSchema = z.strictObject({
     /** Address that is asked whether the LAN answers: the gateway. */
     reference: ipv4.optional(),
   }).optional(),
-  arbiter: z.enum(["lan", "manual"]).default("lan"),
+  arbiter: z.enum(["lan", "manual", "witness"]).default("lan"),
+  witness: witnessSchema.optional(),
   heartbeat: z.strictObject({
     interval_ms: within("ms", 1, 1000).default(10),
     /** Silence on every path for this long is a lost peer. */
@@ -71,23 +94,51 @@ const configSchema = z.strictObject({
 }).superRefine((config, context) => {
   const refuse = (path: PropertyKey[], message: string) =>
     context.addIssue({ code: "custom", path, message });
-  if (config.heartbeat.takeover_ms < 3 * config.heartbeat.interval_ms) {
-    refuse(
-      ["heartbeat", "takeover_ms"],
-      `it must be at least three times interval_ms (${config.heartbeat.interval_ms})`,
-    );
-  }
+  const lease = leaseProblem(config.heartbeat, config.heartbeat);
+  if (lease !== undefined) refuse(["heartbeat", "takeover_ms"], lease);
   if (config.rhythm.max_epoch_ms < config.rhythm.min_epoch_ms) {
     refuse(["rhythm", "max_epoch_ms"], `it must not be below min_epoch_ms (${config.rhythm.min_epoch_ms})`);
   }
   if (config.arbiter === "lan" && config.lan?.reference === undefined) {
     refuse(["arbiter"], 'it needs `reference` in [lan] (the gateway); add it, or choose arbiter = "manual"');
   }
+  if (config.arbiter === "witness" && config.witness === undefined) {
+    refuse(["arbiter"], "it needs a table [witness] with address, id, pair and identity");
+  }
   const locals = [...config.link.map((link) => link.local), ...(config.lan ? [config.lan.local] : [])];
   if (new Set(locals).size < locals.length) {
     refuse(["link"], "two paths have the same local address; a path of its own needs a line of its own");
   }
 });
+
+/** How a host listens for the other, ms. */
+export interface Heartbeat {
+  interval_ms: number;
+  takeover_ms: number;
+}
+
+/** How long output may leave after a heartbeat that the other host has confirmed, ms: engine_lease() in ffi/src/callbacks.c. */
+export function leaseMs({ takeover_ms }: Heartbeat): number {
+  return takeover_ms - takeover_ms / 10;
+}
+
+/** What is wrong with a primary's lease, given how long the other host waits before it takes over; undefined: nothing. The lease counts
+ * from when the confirmed heartbeat was SENT, the other's waiting from when it CAME, which is later: so it is over in time if it is the
+ * shorter one, and the tenth between them is for clocks that differ and for the frame that is on its way. And it must outlast three
+ * heartbeats, or one that is lost would stop the guest's output. */
+export function leaseProblem(primary: Heartbeat, other: Heartbeat): string | undefined {
+  const lease = leaseMs(primary);
+  const least = Math.ceil(3 * primary.interval_ms / 0.9);
+  if (lease < 3 * primary.interval_ms) {
+    return `it must be at least ${least} with interval_ms = ${primary.interval_ms}: output leaves under a lease of 90 % of ` +
+      "takeover_ms, which must outlast three heartbeats";
+  }
+  if (lease >= other.takeover_ms) {
+    return `output here leaves for up to ${lease} ms after the last heartbeat (90 % of takeover_ms = ` +
+      `${primary.takeover_ms}), but the other host waits only its takeover_ms = ${other.takeover_ms} before it takes over`;
+  }
+  return undefined;
+}
 
 /** A checked host file, defaults filled in. */
 export type HostConfig = z.infer<typeof configSchema>;

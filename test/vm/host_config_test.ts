@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InputError } from "../../lib/errors.ts";
-import { listens, parseHostConfig, readKey } from "../../lib/vm/host_config.ts";
+import { leaseMs, leaseProblem, listens, parseHostConfig, readKey } from "../../lib/vm/host_config.ts";
 
 const GOOD = `node = "a"
 run_dir = "/run/iservft"
@@ -57,8 +57,56 @@ Deno.test("each mistake is named by key and line", () => {
   const beat = problems(`${GOOD}[heartbeat]\ninterval_ms = 50\ntakeover_ms = 100\n`);
   assert.match(
     beat[0] ?? "",
-    /^18 heartbeat.takeover_ms: is 100; it must be at least three times interval_ms/,
+    /^18 heartbeat.takeover_ms: is 100; it must be at least 167 with interval_ms = 50: .* three heartbeats/,
   );
+});
+
+const ID = "BC6VX-B5GK7-PAACY-ODZQP-N7Q53-DTFTT-4VFQE-N2XHD-N3ML6-YDV5J-O65OI-COSQ4-7ZZAL";
+const WITNESS = `${GOOD.replace("[[link]]", 'arbiter = "witness"\n[[link]]')}[witness]
+address = "10.0.9.9"
+id = "${ID}"
+pair = "press"
+identity = "/etc/iservft"
+`;
+
+Deno.test("a witness is named by address, ID and pair; its port has a default", () => {
+  const text = WITNESS.replace(ID, ID.toLowerCase().replaceAll("-", " "));
+  const config = parseHostConfig({ file: "host.toml", text });
+  const expected = { address: "10.0.9.9", port: 7810, id: ID, pair: "press", identity: "/etc/iservft" };
+  assert.deepEqual(config.witness, expected);
+});
+
+Deno.test("a witness that is missing, unknown or mistyped is named by key and line", () => {
+  const cases: [string, string, RegExp][] = [
+    [
+      WITNESS.slice(WITNESS.indexOf("[witness]")),
+      "",
+      /^5 arbiter: is "witness"; it needs a table \[witness\]/,
+    ],
+    ['arbiter = "witness"', 'arbiter = "wittness"', /^5 arbiter: is "wittness"; allowed: "lan", .*"witness"/],
+    ["PAACY-ODZQP", "PAACY-ODZPQ", /^\d+ witness\.id: .*; group 4 \("ODZPQ"\) is mistyped/],
+    ['"10.0.9.9"', '"witness.local"', /^\d+ witness\.address: .*IPv4/],
+    ['pair = "press"', 'pair = "Press 1"', /^\d+ witness\.pair: is "Press 1"; /],
+    ['pair = "press"\n', "", /^\d+ witness\.pair: is missing/],
+    ['pair = "press"', 'pear = "press"\npair = "press"', /^\d+ witness\.pear: unknown key/],
+    ['identity = "/etc/iservft"', 'identity = "id"', /^\d+ witness\.identity: .*absolute path/],
+  ];
+  for (const [from, to, expected] of cases) {
+    const found = problems(WITNESS.replace(from, to));
+    assert.equal(found.length, 1, `${to}: ${found}`);
+    assert.match(found[0] ?? "", expected);
+  }
+});
+
+Deno.test("a lease is over before the other host takes over, and outlasts three heartbeats; else both values are named", () => {
+  const host = (takeover_ms: number, interval_ms = 10) => ({ takeover_ms, interval_ms });
+  assert.equal(leaseMs(host(100)), 90);
+  assert.equal(leaseProblem(host(100), host(100)), undefined);
+  assert.equal(leaseProblem(host(100), host(91)), undefined);
+  assert.match(leaseProblem(host(100), host(90)) ?? "", /90 ms .*takeover_ms = 100\).* takeover_ms = 90 /);
+  assert.match(leaseProblem(host(300), host(100)) ?? "", /270 ms .*takeover_ms = 300\).* takeover_ms = 100 /);
+  assert.match(leaseProblem(host(33), host(33)) ?? "", /at least 34 with interval_ms = 10/);
+  assert.equal(leaseProblem(host(34), host(34)), undefined);
 });
 
 Deno.test("exactly one host of a link listens", () => {
