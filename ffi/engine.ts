@@ -223,6 +223,19 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("set the checkpoint rhythm", code);
   }
 
+  throttle(percent: number): void {
+    this.#check(`slow the guest by ${percent} %`, this.#calls.isf_throttle(this.#live(), percent));
+  }
+
+  /** A term: output leaves at once under its grant; null: it waits for commits again. */
+  asynchronous(term: number | null): Promise<void> {
+    return this.#slow(
+      term === null ? "hold output again" : `go on asynchronously in term ${term}`,
+      [],
+      (handle) => this.#calls.isf_asynchronous(handle, term === null ? 0 : 1, BigInt(term ?? 0)),
+    ).then(() => {});
+  }
+
   solo(term: number): void {
     this.#check(`go solo in term ${term}`, this.#calls.isf_solo(this.#live(), BigInt(term)));
   }

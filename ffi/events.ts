@@ -23,6 +23,7 @@ export const EVENT_FIELDS = {
   disk: { disk: "number", error: "number", what: "text" },
   refused: { link: "number", what: "text" },
   word: { generation: "number", term: "number", epoch: "number", role: "number", flags: "number" },
+  synchronous: { epoch: "number" },
   sync_failed: { what: "text", code: "number", resumable: "flag", text: "text" },
   protection_failed: { what: "text", code: "number", text: "text" },
   failed: { what: "text", code: "number", text: "text" },

@@ -25,6 +25,7 @@
  *   disk         disk, error, what                      image or journal failed
  *   refused      link, what                             something from the wire was refused
  *   word         generation, term, epoch, role, flags   the peer's heartbeat word changed its term, role, flags or generation
+ *   synchronous  epoch                                  after asynchronous protection: all that was ever let out is in this committed epoch
  *   sync_failed  what, code, resumable, text            a sync ended before any epoch was sent: the VM runs on unprotected (*)
  *   protection_failed  what, code, text                 no more checkpoints of this generation: output waits, the VM runs (**)
  *   failed       what, code, text                       the engine cannot go on: the VM stands still and cannot be continued
@@ -77,6 +78,12 @@ struct isf_status {
     uint64_t peer_term, peer_role, peer_flags, peer_epoch, peer_generation;
     uint64_t durable;          /* newest epoch durable in the journals of this host */
     uint64_t page_zero, page_same, page_xor, page_raw;
+    uint64_t throttle, throttle_wanted; /* percent of the last second in which isf_throttle held the VM; what was asked for */
+    uint64_t holds, held_us;   /* of isf_throttle since the engine began: not in the pauses above */
+    uint64_t asynchronous;     /* 1: output leaves at once; 2: it waits again, but not all that left before is committed; 0: neither */
+    uint64_t behind_us;        /* age of the newest state that the backup holds whole; 0: none, or no checkpoints now */
+    uint64_t waiting_us;       /* age of the oldest checkpoint that is not committed; 0: none */
+    uint64_t link_rate;        /* what the active line takes, bytes per second; 0: not known yet */
     uint64_t heartbeat_gap_us_max;   /* longest time between two signs of life of the peer's runner that is there now */
     uint64_t heartbeat_stall_us_max; /* longest time that this host's own heartbeat thread did not run, meanwhile */
 };
@@ -138,9 +145,24 @@ ISF_API int32_t isf_blocks(isf_engine *engine, char *text, uint32_t size);
 /* Bounds of the checkpoint rhythm: least and greatest epoch length, dirty pages that end an epoch, epochs in flight (1..16), time without
  * a commit after which `stalled` comes. Any time. */
 ISF_API int32_t isf_rhythm(isf_engine *engine, uint32_t min_us, uint32_t max_us, uint32_t dirty_pages, uint32_t inflight, uint32_t stall_us);
+/* While protected the VM stands still `percent` (0 to 95) of the time in which it would run: its dirtying falls with it. QEMU is held as
+ * at a checkpoint, 20 ms at the most each time, and goes on in between. Any time; counts in PROTECTED. The guest's clock stands still
+ * with it, as in any pause. -EINVAL. */
+ISF_API int32_t isf_throttle(isf_engine *engine, uint32_t percent);
+/* SLOW (one sync of the journals). on = 1, from PROTECTED: checkpoints go on, but output leaves at once and without a lease, and FLUSH
+ * waits for this host's journal instead of an epoch's output for its commit. So what clients are told may be lost with this host: only
+ * after the backup has written down that its copy may be behind and is not to be started by itself. `term`: the one that goes on, or a
+ * newer one that was granted; then the generation goes on in it, the backup takes its epochs, and refuses a promotion up to that term;
+ * commits of the older term still count. Epochs in flight and the disks' logs stay bounded: where the line is slower than the guest,
+ * epochs get longer and the copy falls behind.
+ * on = 0 (`term` is ignored): output waits for commits again from here on; `synchronous` follows once all that was let out is committed,
+ * also when nothing was. Ends with isf_hold, isf_solo (which may name the same term), and the next sync. No handover meanwhile.
+ * -ISF_ESTATE, -ISF_ESTALE (an older term), -errno of a journal (nothing changed). */
+ISF_API int32_t isf_asynchronous(isf_engine *engine, int32_t on, uint64_t term);
 /* The VM runs (or goes on) without a backup in `term`, under a grant: held output leaves, disks go straight through. From IDLE, HELD,
  * PROTECTED, SYNCING, PROMOTING. Remembers what changes, for the next sync. -ISF_ESTALE: the engine has seen a newer term.
- * -ISF_ESTATE: epochs of this very term were sent, so that the backup may hold a whole copy of it: a newer one is needed. */
+ * -ISF_ESTATE: epochs of this very term were sent, so that the backup may hold a whole copy of it: a newer one is needed (but not while
+ * asynchronous). */
 ISF_API int32_t isf_solo(isf_engine *engine, uint64_t term);
 /* From SOLO: brings the backup up to date while the guest runs, then protects it (events sync, protected). changed = 0: everything, else what
  * changed since the last common epoch of the same backup. The other side must be in isf_standby of the same generation and term. */

@@ -162,6 +162,22 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_throttle: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "u32", // uint32_t percent
+    ],
+    result: "i32",
+  },
+  isf_asynchronous: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "i32", // int32_t on
+      "u64", // uint64_t term
+    ],
+    result: "i32",
+    nonblocking: true,
+  },
   isf_solo: {
     parameters: [
       "pointer", // isf_engine *engine

@@ -164,6 +164,7 @@ static int checkpoint(struct isf_engine *e)
     int64_t bytes = first;
     uint64_t stopped_us = isf_now_us(), copied_us = stopped_us;
     if (first > 0) {
+        pace_stopped(e, stopped_us);
         r = inside_pause(e, epoch, stopped_us);
         copied_us = isf_now_us();
         bytes = device_drain(e, (size_t)first); /* also after a failure: QEMU must not wait for ever */
@@ -294,7 +295,7 @@ static int watch_qemu(struct isf_engine *e)
     return r < 0 ? engine_problem(e, r, "QEMU's monitor is closed") : 0;
 }
 
-static enum worker wanted(struct isf_engine *e)
+enum worker checkpoint_wanted(struct isf_engine *e)
 {
     pthread_mutex_lock(&e->lock);
     enum worker w = e->want;
@@ -309,13 +310,13 @@ static int hand_over(struct isf_engine *e)
         r = checkpoint_stopped(e, 0, 1);
     if (r)
         return r;
-    while (r == 0 && wanted(e) == WORKER_HANDING) {
+    while (r == 0 && checkpoint_wanted(e) == WORKER_HANDING) {
         doze(e, 50000);
         r = watch_qemu(e);
     }
     if (r)
         return r;
-    if (wanted(e) != WORKER_RUN)
+    if (checkpoint_wanted(e) != WORKER_RUN)
         return 0; /* QEMU stays stopped; whoever parked us decides */
     r = go_on(e);
     return r ? r : device_arm(e);
@@ -346,22 +347,24 @@ static int run(struct isf_engine *e)
     if (r == 0)
         r = device_arm(e);
     while (r == 0) {
-        enum worker w = wanted(e);
-        uint64_t sleep_us = 1000;
+        enum worker w = checkpoint_wanted(e);
+        uint64_t sleep_us = 1000, hold_us = pace_hold_due(e);
         if (w != WORKER_RUN && w != WORKER_HANDING)
             break;
-        if (!room(e)) {
+        if (w == WORKER_RUN && hold_us == 0) {
+            r = pace_hold(e);
+        } else if (!room(e)) {
             doze(e, 2000); /* the last epoch of a handover too needs a stage, and those before it committed */
         } else if (w == WORKER_HANDING) {
             r = hand_over(e);
-            if (r == 0 && wanted(e) != WORKER_RUN)
+            if (r == 0 && checkpoint_wanted(e) != WORKER_RUN)
                 return 0; /* the VM stays stopped: a disarming save would resume it, or close its disks */
         } else if (e->verify_wanted) {
             r = verify(e);
         } else if (due(e, &sleep_us)) {
             r = checkpoint(e);
         } else {
-            doze(e, sleep_us);
+            doze(e, sleep_us < hold_us ? sleep_us : hold_us);
         }
         if (r == 0)
             r = told(e);

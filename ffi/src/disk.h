@@ -50,6 +50,9 @@ int disk_direct(struct disk *d);
  * (not yet protected); without, FLUSH is answered at once. */
 int disk_epochs(struct disk *d, uint64_t first, int waits);
 void disk_flush_waits(struct disk *d, int waits);
+/* Waits until all that was written before the call is durable on this host: as a guest's flush that waits. 0, -ETIMEDOUT (5 s) or
+ * -errno. */
+int disk_flush_now(struct disk *d);
 /* In EPOCHS mode writes wait when the log is full; QEMU cannot stop the VM while they do. Lets all writes through until the next barrier: to be called
  * before a checkpoint that is triggered while stats.log_bytes is high. (Without it they go on after 250 ms, up to twice log_bytes.) */
 void disk_release(struct disk *d);

@@ -12,6 +12,7 @@ struct round {
     struct log_extent **part;
     uint32_t parts;
     struct nbd_wait *flushes;
+    uint64_t asked;          /* of disk_flush_now() */
     int image; /* direct writes to be synced first */
 };
 
@@ -197,7 +198,7 @@ static int plan(struct disk *d, struct round *round)
         if (!e->durable)
             round->first = e;
     uint32_t parts = open->count - open->journalled;
-    if (d->mode == DISK_EPOCHS && round->flushes && !open->staged && parts) {
+    if (d->mode == DISK_EPOCHS && (round->flushes || round->asked > d->flush_done) && !open->staged && parts) {
         round->part = malloc(parts * sizeof *round->part); /* the epoch's own array moves as it grows */
         if (!round->part)
             return -ENOMEM;
@@ -214,6 +215,10 @@ static int plan(struct disk *d, struct round *round)
 static void finish(struct disk *d, struct round *round, int r, const char *what)
 {
     d->syncing = 0;
+    if (d->flush_done < round->asked) {
+        d->flush_done = round->asked;
+        pthread_cond_broadcast(&d->room);
+    }
     if (r) {
         if (round->image)
             atomic_store(&d->image_dirty, 1);
@@ -237,7 +242,7 @@ static void answer(struct nbd_wait *w, int r)
 /* With the lock. */
 static void one_round(struct disk *d)
 {
-    struct round round = {.flushes = d->flushes};
+    struct round round = {.flushes = d->flushes, .asked = d->flush_asked};
     const char *what = "no memory for the journal";
     d->flushes = NULL;
     d->flushes_last = &d->flushes;
@@ -259,7 +264,7 @@ static void one_round(struct disk *d)
 
 static int has_work(const struct disk *d)
 {
-    if (d->flushes)
+    if (d->flushes || d->flush_asked > d->flush_done)
         return 1;
     if (d->failed || d->mode == DISK_DIRECT)
         return 0;

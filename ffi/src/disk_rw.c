@@ -5,6 +5,7 @@
 
 #define READ_PIECE (256u << 10) /* so long the lock is held at the most for copying */
 #define FULL_WAIT_US 250000     /* a full log holds writes so long, before they use its reserve */
+#define FLUSH_BOUND_US 5000000u /* of disk_flush_now() */
 #define WAIT_STEP_NS 20000000
 
 /* ---- reading ---- */
@@ -228,6 +229,18 @@ static int all_safe(struct disk *d)
     if (d->mode == DISK_DIRECT)
         return 1;
     return d->log.open->journalled == d->log.open->count && d->durable + 1 == d->log.open->id;
+}
+
+int disk_flush_now(struct disk *d)
+{
+    pthread_mutex_lock(&d->lock);
+    uint64_t mine = ++d->flush_asked, deadline = isf_now_us() + FLUSH_BOUND_US;
+    pthread_cond_signal(&d->work);
+    while (d->flush_done < mine && !d->failed && !d->stop && isf_now_us() < deadline)
+        wait_step(d);
+    int r = d->failed ? d->failed : d->flush_done >= mine ? 0 : d->stop ? -ESHUTDOWN : -ETIMEDOUT;
+    pthread_mutex_unlock(&d->lock);
+    return r;
 }
 
 int disk_guest_flush(void *disk, struct nbd_wait *wait)

@@ -45,6 +45,7 @@ struct disk {
     int failed;            /* sticky -errno of journal or image */
     int common_begun;      /* this EPOCHS session has begun a new bitmap */
     int log_signalled;     /* on_log was called, disk_next has not yet said "nothing" */
+    uint64_t flush_asked, flush_done; /* of disk_flush_now(), counted */
     int need_room;         /* the journal is full: apply, sync and trim whatever can be */
     uint64_t retired;      /* epochs that have begun to leave the log */
     unsigned direct_writes, drain_rounds;

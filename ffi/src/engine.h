@@ -1,7 +1,7 @@
 /* The engine of one VM: what its parts share. Who owns what:
  *
  *   thread            runs                      waits for
- *   isf-checkpoint    checkpoint.c, sync.c      the gate, its clock, `kick`
+ *   isf-checkpoint    checkpoint.c, sync.c, pace.c      the gate, its clock, `kick`
  *   isf-sender        sender.c                  `wake`: epochs, disk extents, a link that came or went
  *   isf-link-a/b      link.c -> receive.c       frames
  *   isf-copier        copier.c                  `isf-checkpoint`, in a large checkpoint
@@ -69,6 +69,18 @@ enum worker { WORKER_PARKED, WORKER_SYNC, WORKER_RUN, WORKER_HANDING, WORKER_END
 
 struct rhythm { uint32_t min_us, max_us, dirty_pages, inflight, stall_us; };
 
+/* Degraded protection: a VM that is held, output that leaves early. */
+struct pace {
+    _Atomic uint32_t percent;     /* of isf_throttle */
+    uint64_t from_us;             /* end of the last hold */
+    int64_t ran_us;               /* how long the VM ran that no hold has made up for; the checkpoint thread's */
+    _Atomic uint64_t holds, held_us;
+    _Atomic int asynchronous;     /* as in isf_status */
+    uint64_t synchronous_at;      /* with the lock, while asynchronous is 2: this epoch's commit ends it */
+    uint64_t state_us;            /* with the lock: when the newest committed checkpoint was taken; 0: none */
+    uint64_t seen_held_us, share_at_us; /* the ticker's last look at the share */
+};
+
 /* The backup's side: an epoch in parts. */
 struct staged_batch { struct staged_batch *next; int32_t pages; uint64_t *numbers; uint8_t *data; };
 struct standby {
@@ -78,6 +90,7 @@ struct standby {
     int is_void;                    /* a part of the sync was lost: nothing of this generation is taken any more */
     uint64_t restart;               /* the newest SYNC_RESTART's number: a late one on the other line changes nothing */
     uint64_t generation, term, committed;
+    uint64_t first_term;            /* in which it began; `term` is newer when the primary went on asynchronously */
     struct staged_batch *first, *last, *spare;
     uint64_t staged_frames, staged_extents, staged_pages;
     uint8_t *blocks;                /* the copy of QEMU's other RAM blocks, and of the device state behind them */
@@ -98,6 +111,7 @@ struct isf_engine {
     uint8_t secret[WIRE_KEY];
     _Atomic int mode;             /* enum isf_mode */
     _Atomic uint64_t generation, term;
+    _Atomic uint64_t oldest_term; /* frames of older ones are refused: that in which this generation began */
     _Atomic int no_output_commit;
 
     int memfd;
@@ -146,6 +160,7 @@ struct isf_engine {
     _Atomic int verify_wanted;
     _Atomic int epochs_begun;     /* since the last isf_solo epochs were sent: the backup may be whole */
     struct rhythm rhythm;
+    struct pace pace;
     struct stage stage[ENGINE_STAGES];
     struct copier *copier;
     uint8_t *device;              /* BLOCKS_DEVICE_PAGES pages */
@@ -216,6 +231,8 @@ void engine_on_qmp(void *engine, const char *line, size_t length);
 
 /* ---- checkpoint.c ---- */
 void *checkpoint_run(void *engine);
+/* What it is asked to do now. */
+enum worker checkpoint_wanted(struct isf_engine *e);
 /* Asks the checkpoint thread to do `want` and, with wait_us, waits until it does (or was parked meanwhile). 0 or -ETIMEDOUT. */
 int checkpoint_want(struct isf_engine *e, enum worker want, uint64_t wait_us);
 void epoch_free(struct isf_engine *e, struct epoch *epoch);
@@ -258,6 +275,19 @@ void sender_committed(struct isf_engine *e, uint64_t epoch, uint64_t durable);
 void sender_release(struct isf_engine *e);
 /* Stops sending; what is not committed goes to `lost`. A send that hangs is broken off. */
 void sender_stop(struct isf_engine *e);
+
+/* ---- pace.c ---- */
+/* How long until isf_throttle wants the VM held, in microseconds; UINT64_MAX: never. Of the checkpoint thread, as the next two. */
+uint64_t pace_hold_due(const struct isf_engine *e);
+/* The VM stood still at `now_us` for a checkpoint. */
+void pace_stopped(struct isf_engine *e, uint64_t now_us);
+/* Holds the VM for up to 20 ms, or until something else is wanted. 0, or negative when QEMU is lost. */
+int pace_hold(struct isf_engine *e);
+/* With the lock: an epoch was committed. True when all that was let out while asynchronous is so now. */
+int pace_committed(struct isf_engine *e, const struct epoch *done);
+/* Asynchronous protection is over, because protection is. */
+void pace_reset(struct isf_engine *e);
+void pace_status(struct isf_engine *e, struct isf_status *s, unsigned tick);
 
 /* ---- receive.c ---- */
 int receive_frame(void *engine, int link, const struct frame *f, uint8_t *payload);

@@ -77,6 +77,13 @@ int32_t isf_rhythm(isf_engine *e, uint32_t min_us, uint32_t max_us, uint32_t dir
     return 0;
 }
 
+/* Frames of older terms are refused from here on. */
+static void new_term(struct isf_engine *e, uint64_t term)
+{
+    atomic_store(&e->term, term);
+    atomic_store(&e->oldest_term, term);
+}
+
 /* Ends checkpoints and sending; what is not committed becomes `lost`. */
 static int stop_protection(struct isf_engine *e)
 {
@@ -95,10 +102,10 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
                               (unsigned long long)atomic_load(&e->term));
     if (mode == ISF_STANDBY)
         return engine_problem(e, -ISF_ESTATE, "a backup must be promoted first");
-    if (mode != ISF_PROMOTING && atomic_load(&e->epochs_begun) && term == atomic_load(&e->term))
+    if (mode != ISF_PROMOTING && atomic_load(&e->epochs_begun) && !atomic_load(&e->pace.asynchronous) && term == atomic_load(&e->term))
         return engine_problem(e, -ISF_ESTATE, "the backup may hold a whole copy of term %llu: going on alone needs a newer term",
                               (unsigned long long)term);
-    atomic_store(&e->term, term);
+    new_term(e, term);
     if (mode == ISF_PROMOTING) {
         pthread_mutex_lock(&e->standby.lock);
         uint64_t next = e->standby.committed + 1;
@@ -115,6 +122,7 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
         r = disk_direct(e->disk[i]);
     if (r)
         return r;
+    pace_reset(e);
     atomic_store(&e->epochs_begun, 0);
     engine_mode(e, ISF_SOLO);
     engine_gates(e, GATE_OPEN);
@@ -141,13 +149,14 @@ int32_t isf_sync(isf_engine *e, uint64_t generation, uint64_t term, int32_t chan
     if (atomic_load(&e->active) < 0)
         return engine_problem(e, -ISF_ELINK, "no replication line is up");
     atomic_store(&e->generation, generation);
-    atomic_store(&e->term, term);
+    new_term(e, term);
     pthread_mutex_lock(&e->lock);
     e->changed_only = changed != 0;
     if (!changed)
         e->common = 0;
     e->first_commit = 0;
     pthread_mutex_unlock(&e->lock);
+    pace_reset(e);
     engine_mode(e, ISF_SYNCING);
     return checkpoint_want(e, WORKER_SYNC, 0);
 }
@@ -157,9 +166,12 @@ int32_t isf_hold(isf_engine *e)
     if (!e->no_output_commit)
         engine_gates(e, GATE_SHUT); /* at once; and again once a sync that ends just now cannot open them any more */
     int r = checkpoint_want(e, WORKER_PARKED, 0);
+    pthread_mutex_lock(&e->lock); /* nor isf_asynchronous */
+    engine_mode(e, ISF_HELD);
     if (!e->no_output_commit)
         engine_gates(e, GATE_SHUT);
-    engine_mode(e, ISF_HELD);
+    pthread_mutex_unlock(&e->lock);
+    pace_reset(e);
     return r;
 }
 
@@ -167,6 +179,8 @@ int32_t isf_handover(isf_engine *e)
 {
     if (atomic_load(&e->mode) != ISF_PROTECTED)
         return engine_problem(e, -ISF_ESTATE, "only a protected VM can be handed over");
+    if (atomic_load(&e->pace.asynchronous))
+        return engine_problem(e, -ISF_ESTATE, "output leaves before it is on the backup: end asynchronous protection first");
     engine_mode(e, ISF_HANDING);
     return checkpoint_want(e, WORKER_HANDING, 0);
 }
@@ -202,7 +216,7 @@ int32_t isf_standby(isf_engine *e, uint64_t generation, uint64_t term, int32_t k
     if (r)
         return r == -ISF_ESTATE ? engine_problem(e, r, "there is no whole copy to keep") : r;
     atomic_store(&e->generation, generation);
-    atomic_store(&e->term, term);
+    new_term(e, term);
     engine_mode(e, ISF_STANDBY);
     return 0;
 }
@@ -224,9 +238,11 @@ int32_t isf_promote(isf_engine *e, uint64_t term, int32_t gave_way)
     if (!gave_way)
         outlast_lease(e);
     pthread_mutex_lock(&s->lock); /* an epoch that is being applied is finished first */
-    int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole);
+    uint64_t theirs = s->term;
+    int taken = theirs > s->first_term && term <= theirs; /* the primary's own, in which it went on asynchronously */
+    int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole && !taken);
     if (ok) {
-        atomic_store(&e->term, term);
+        new_term(e, term);
         s->active = 0;
         standby_discard(s);
         for (int i = 0; i < e->disks; i++)
@@ -239,6 +255,8 @@ int32_t isf_promote(isf_engine *e, uint64_t term, int32_t gave_way)
         return 0;
     if (e->heartbeat)
         heartbeat_withhold(e->heartbeat, 0);
+    if (taken)
+        return engine_problem(e, -ISF_ESTALE, "the old primary went on in term %llu: a promotion needs a newer one", (unsigned long long)theirs);
     return engine_problem(e, -ISF_ESTATE, "the copy on this host is not whole: it cannot be started");
 }
 

@@ -81,8 +81,8 @@ int receive_frame(void *engine, int link, const struct frame *f, uint8_t *payloa
         events_send_json(&e->events, "control", "message", payload, f->length);
         return 0;
     }
-    uint64_t generation = atomic_load(&e->generation), term = atomic_load(&e->term);
-    if (f->generation < generation || f->term < term)
+    uint64_t generation = atomic_load(&e->generation), oldest = atomic_load(&e->oldest_term);
+    if (f->generation < generation || f->term < oldest)
         return refuse(e, link, "a frame of an older term or generation", -ISF_ESTALE);
     if (f->generation != generation)
         return refuse(e, link, "a frame of a generation that was not agreed on", -ISF_ESTALE);

@@ -224,6 +224,8 @@ static void note_epoch(struct isf_engine *e, struct epoch *done)
     status_set(&e->status->commit_us_last, took_us);
     samples_add(&e->commits, took_us);
     status_add(&e->status->checkpoints, 1);
+    if (pace_committed(e, done))
+        events_send(&e->events, "synchronous", "\"epoch\":%llu", (unsigned long long)done->number);
     if (done->final)
         events_send(&e->events, "handed", "\"epoch\":%llu", (unsigned long long)done->number);
 }

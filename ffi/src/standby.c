@@ -371,7 +371,12 @@ int standby_frame(struct isf_engine *e, int link, const struct frame *f, uint8_t
     struct standby *s = &e->standby;
     pthread_mutex_lock(&s->lock);
     int r = -ISF_ESTATE;
-    if (s->active && f->generation == s->generation && f->term >= s->term)
+    if (s->active && f->generation == s->generation && f->term > s->term) { /* granted to go on without waiting for us: asynchronously */
+        s->term = f->term;
+        if (f->term > atomic_load(&e->term))
+            atomic_store(&e->term, f->term);
+    }
+    if (s->active && f->generation == s->generation && f->term >= s->first_term)
         r = f->type == FRAME_SYNC ? sync_frame(e, link, f, payload) : epoch_frame(e, link, f, payload);
     pthread_mutex_unlock(&s->lock);
     standby_tell_durable(e);
@@ -410,7 +415,7 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
     if (r == 0) {
         standby_discard(s);
         s->generation = generation;
-        s->term = term;
+        s->term = s->first_term = term;
         s->active = 1;
         s->whole = s->epochs_open = s->is_void = 0;
         s->restart = 0;

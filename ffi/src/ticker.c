@@ -100,7 +100,7 @@ static void read_engine(struct isf_engine *e, struct isf_status *s)
     if (mode != ISF_STANDBY && mode != ISF_PROMOTING)
         status_set(&s->epoch, e->open_epoch);
     uint64_t waited = e->first ? isf_now_us() - e->first->trigger_us : 0, epoch = e->first ? e->first->number : 0;
-    int stalled = mode == ISF_PROTECTED && waited > e->rhythm.stall_us && !e->stalled;
+    int stalled = mode == ISF_PROTECTED && !atomic_load(&e->pace.asynchronous) && waited > e->rhythm.stall_us && !e->stalled;
     if (stalled)
         e->stalled = 1;
     pthread_mutex_unlock(&e->lock);
@@ -154,6 +154,7 @@ void *ticker_run(void *engine)
     struct isf_engine *e = engine;
     for (unsigned tick = 0; !atomic_load(&e->ending); tick++) {
         read_engine(e, e->status);
+        pace_status(e, e->status, tick);
         read_links(e, e->status);
         read_gates(e, e->status);
         read_peer(e, e->status);

@@ -1,6 +1,6 @@
 /* The engine as a whole: two of them, with stand-in QEMUs whose guest is a function of its counter. See fake_qemu.h and engine_test_kit.h.
  *
- *   engine_test [seed [modes|faults|history]]     a run prints its seed; a seed that failed is given again */
+ *   engine_test [seed [modes|faults|pace|history]]     a run prints its seed; a seed that failed is given again */
 #include "fake_qemu_process.h"
 #include "net_kit.h"
 
@@ -9,6 +9,7 @@
 #include "engine_test_faults.h"
 #include "engine_test_history.h"
 #include "engine_test_modes.h"
+#include "engine_test_pace.h"
 
 int main(int argc, char **argv)
 {
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
         test_modes();
     if (!*only || strstr(only, "faults"))
         test_faults();
+    if (!*only || strstr(only, "pace"))
+        test_pace();
     if (!*only || strstr(only, "history")) {
         test_history(TRACKER_COMPARE, RAM_PAGES, 2000000);
         test_history(TRACKER_AUTO, RAM_PAGES, 6000000);

@@ -78,6 +78,7 @@ struct lan {
     struct side *side[2];
     int strict, primary, fixed;
     uint64_t from, bound, frames[2], early, wrong_voice;
+    _Atomic uint64_t newest[2]; /* newest step of which a frame came */
     _Atomic int stop;
 };
 
@@ -85,6 +86,8 @@ struct lan {
 static void lan_frame(struct lan *l, int index, uint64_t k)
 {
     l->frames[index]++;
+    if (k > atomic_load(&l->newest[index]))
+        atomic_store(&l->newest[index], k);
     if (l->strict && index != l->primary && !l->fixed)
         l->wrong_voice++;
     if (l->strict && index == l->primary && k > l->from) {
