@@ -45,6 +45,8 @@ static int hold(struct isf_engine *e, enum worker was, int code)
     if (ours) {
         e->want = WORKER_PARKED;
         engine_mode(e, ISF_HELD);
+        if (atomic_exchange(&e->pace.asynchronous, 0) && !e->no_output_commit)
+            engine_gates(e, GATE_HOLD);
     }
     pthread_mutex_unlock(&e->lock);
     return ours;
