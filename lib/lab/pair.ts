@@ -40,6 +40,8 @@ export type RunnerEvent = Record<string, unknown> & { event: string };
 /** Without output commit: epochs so long that whoever looks sees what is lost. With short ones it is luck. */
 const UNSAFE_RHYTHM = "[rhythm]\nmin_epoch_ms = 500\nmax_epoch_ms = 500\ndirty_pages = 1000000\n";
 const VM = "demo";
+/** MiB. */
+const DISK = 64;
 const START_MS = 30_000;
 
 /** A runner in the lab. */
@@ -133,11 +135,14 @@ export class LabRunner {
 /** Both hosts' files, and the runners that were started. */
 export class LabPair implements AsyncDisposable {
   readonly #options: PairOptions;
+  readonly #key: string;
   readonly runners = new Map<Host, LabRunner>();
-  readonly #started: LabRunner[] = [];
+  /** All that were ever started, the first one first. */
+  readonly started: LabRunner[] = [];
 
-  private constructor(options: PairOptions) {
+  private constructor(options: PairOptions, key: string) {
     this.#options = options;
+    this.#key = key;
   }
 
   /** Writes all files. Nothing runs yet. */
@@ -152,22 +157,17 @@ export class LabPair implements AsyncDisposable {
     const key = [...crypto.getRandomValues(new Uint8Array(32))].map((byte) =>
       byte.toString(16).padStart(2, "0")
     ).join("");
-    const pair = new LabPair(options);
-    for (const host of HOSTS) {
-      const data = pair.dataDirectory(host);
-      await Deno.mkdir(data, { recursive: true });
-      await Deno.writeTextFile(`${data}/key`, key, { mode: 0o600 });
-      await Deno.writeTextFile(`${data}/host.toml`, pair.#hostFile(host));
-      await Deno.writeTextFile(`${data}/vm.toml`, pair.#vmFile());
-    }
-    const disk = options.disk ?? 64;
-    if (disk > 0) {
-      await createDisk({ path: pair.image("a"), megabytes: disk });
-      const blank = await Deno.open(pair.image("b"), { write: true, create: true, truncate: true });
-      await blank.truncate(disk * 1024 * 1024);
-      blank.close();
-    }
+    const pair = new LabPair(options, key);
+    for (const host of HOSTS) await pair.#furnish(host);
+    const disk = options.disk ?? DISK;
+    if (disk > 0) await createDisk({ path: pair.image("a"), megabytes: disk });
     return pair;
+  }
+
+  /** Puts an empty host in the place of one whose runner has ended: its files are those of a new one, its disk is blank. */
+  async empty(host: Host): Promise<void> {
+    await Deno.remove(this.dataDirectory(host), { recursive: true });
+    await this.#furnish(host);
   }
 
   dataDirectory(host: Host): string {
@@ -197,7 +197,7 @@ export class LabPair implements AsyncDisposable {
     const child = this.#options.lab.exec(host, words, { stdin: "null", stdout: "piped", stderr: "piped" });
     const runner = new LabRunner(host, child, (event) => this.#options.onEvent?.(host, event));
     this.runners.set(host, runner);
-    this.#started.push(runner);
+    this.started.push(runner);
     await runner.event((event) => event.event === "state");
     runner.client = await ControlClient.connect(`${this.runDirectory(host)}/runner.sock`);
     return runner;
@@ -217,7 +217,7 @@ export class LabPair implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const runner of this.#started) {
+    for (const runner of this.started) {
       if (!runner.over) {
         try {
           runner.child.kill("SIGTERM");
@@ -227,9 +227,9 @@ export class LabPair implements AsyncDisposable {
       }
     }
     const late = setTimeout(() => {
-      for (const runner of this.#started) if (!runner.over) runner.child.kill("SIGKILL");
+      for (const runner of this.started) if (!runner.over) runner.child.kill("SIGKILL");
     }, 5000);
-    for (const runner of this.#started) {
+    for (const runner of this.started) {
       runner.client?.[Symbol.dispose]();
       await runner.ended;
       await runner.stderr();
@@ -238,6 +238,18 @@ export class LabPair implements AsyncDisposable {
     for (const host of HOSTS) {
       await Deno.remove(`/run/isf-${this.#options.lab.id}-${host}`, { recursive: true }).catch(() => {});
     }
+  }
+
+  async #furnish(host: Host): Promise<void> {
+    const data = this.dataDirectory(host);
+    await Deno.mkdir(data, { recursive: true });
+    await Deno.writeTextFile(`${data}/key`, this.#key, { mode: 0o600 });
+    await Deno.writeTextFile(`${data}/host.toml`, this.#hostFile(host));
+    await Deno.writeTextFile(`${data}/vm.toml`, this.#vmFile());
+    const disk = this.#options.disk ?? DISK;
+    if (disk === 0) return;
+    using blank = await Deno.open(this.image(host), { write: true, create: true, truncate: true });
+    await blank.truncate(disk * 1024 * 1024);
   }
 
   #hostFile(host: Host): string {
@@ -264,7 +276,8 @@ ${hostToml}`;
   }
 
   #vmFile(): string {
-    const { directory, kernel, memory = 512, vcpus = 1, disk = 64, vga = false, vmToml = "" } = this.#options;
+    const { directory, kernel, memory = 512, vcpus = 1, disk = DISK, vga = false, vmToml = "" } =
+      this.#options;
     const cmdline = guestCommandLine({ ip: `${ADDRESSES.guest}/24`, gateway: ADDRESSES.reference });
     return `name = "${VM}"
 memory = ${memory}

@@ -143,6 +143,8 @@ export interface Counting {
 
 /** The client's process, and how far it is. */
 export class CountingClient implements AsyncDisposable {
+  /** Times of 50 ms or more without a reply, by CLOCK_MONOTONIC. */
+  readonly gaps: { from_us: number; to_us: number; ms: number }[] = [];
   readonly #process: ClientProcess;
   readonly #waiting = new Set<() => void>();
   #replies = 0;
@@ -162,6 +164,7 @@ export class CountingClient implements AsyncDisposable {
         ...load,
       },
       onEvent: (event) => {
+        if (event.event === "gap") this.gaps.push(event);
         if (event.event !== "progress") return;
         this.#replies = event.replies;
         for (const look of [...this.#waiting]) look();
@@ -191,6 +194,11 @@ export class CountingClient implements AsyncDisposable {
       const timer = setTimeout(() => end(false), bound_ms);
       this.#waiting.add(look);
     });
+  }
+
+  /** From now on gaps without a reply are counted apart. */
+  async mark(): Promise<void> {
+    await this.#process.mark();
   }
 
   /** Ends it, after the guest has checked its memory and its disk. */
