@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { EngineLibrary } from "../../ffi/engine.ts";
+import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { arbiterOf } from "../group/arbiter.ts";
 import { ControlServer } from "../group/control_socket.ts";
@@ -200,7 +201,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const spec = readSpec(given.vm);
   const host = readHostConfig(given.host);
   needRoot();
-  Deno.mkdirSync(host.data_dir, { recursive: true, mode: 0o700 });
+  makeDurableDirectory(host.data_dir, 0o700);
   Deno.mkdirSync(host.run_dir, { recursive: true, mode: 0o711 });
   const own = await identity(spec, host);
   const machine = await openMachine(spec, host);

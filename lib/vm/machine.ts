@@ -1,6 +1,7 @@
 /** One VM on one host: its engine with all parts, and the QEMU process that runs it or stands by. Performs; decides nothing. */
 
 import { Engine, type EngineLibrary } from "../../ffi/engine.ts";
+import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { commandLine, type HostSide, vmPaths } from "./command_line.ts";
 import { type HostConfig, listens } from "./host_config.ts";
@@ -67,7 +68,7 @@ export class Machine implements AsyncDisposable {
     const paths = vmPaths(runDir);
     Deno.mkdirSync(runDir, { recursive: true, mode: 0o711 });
     Deno.chmodSync(runDir, 0o711);
-    Deno.mkdirSync(`${host.data_dir}/${spec.name}`, { recursive: true, mode: 0o700 });
+    makeDurableDirectory(`${host.data_dir}/${spec.name}`, 0o700);
     const engine = new Engine({ library, runDir, secret });
     try {
       const { rhythm } = host;
