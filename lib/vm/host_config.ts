@@ -102,7 +102,9 @@ const configSchema = z.strictObject({
   const lease = leaseProblem(config.heartbeat, config.heartbeat);
   if (lease !== undefined) refuse(["heartbeat", "takeover_ms"], lease);
   const { kernel_lease } = config.fencing;
-  if (kernel_lease && lease === undefined && kernelLeaseMs(config.heartbeat.takeover_ms) < KERNEL_LEASE_LEAST_MS) {
+  if (
+    kernel_lease && lease === undefined && kernelLeaseMs(config.heartbeat.takeover_ms) < KERNEL_LEASE_LEAST_MS
+  ) {
     refuse(
       ["heartbeat", "takeover_ms"],
       `the kernel's lease is 40 % of it and must have ${KERNEL_LEASE_LEAST_MS} ms: ` +
