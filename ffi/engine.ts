@@ -156,12 +156,6 @@ export class Engine implements Disposable, AsyncDisposable {
     return this.#check(`add NIC ${nic.tap} on ${nic.bridge}`, code);
   }
 
-  /** The kernel's own lease on a NIC's TAP (lib/vm/nft_lease.ts): `secret` has 8 bytes; 0 us: none. */
-  nicLease(lease: { nic: number; secret: Uint8Array<ArrayBuffer>; leaseUs: number }): void {
-    const code = this.#calls.isf_nic_lease(this.#live(), lease.nic, lease.secret, lease.leaseUs);
-    this.#check(`lease NIC ${lease.nic} to the kernel's clock`, code);
-  }
-
   linkAdd(link: { index: number; local: string; peer: string; port: number; listen: boolean }): void {
     const [local, peer] = [text(link.local), text(link.peer)];
     const listen = link.listen ? 1 : 0;
@@ -255,6 +249,11 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("sync the backup", this.#calls.isf_sync(this.#live(), generation, term, changed));
   }
 
+  /** Bounds what a sync sends, in bytes per second; 0: no bound. */
+  syncRate(bytesPerSecond: number): void {
+    this.#check("bound the sync", this.#calls.isf_sync_rate(this.#live(), BigInt(bytesPerSecond)));
+  }
+
   hold(): void {
     this.#check("hold the output", this.#calls.isf_hold(this.#live()));
   }
@@ -301,7 +300,7 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("switch output commit off", this.#calls.isf_no_output_commit(this.#live()));
   }
 
-  failpoint(name: string, action: 0 | 1 | 2 | 4): void {
+  failpoint(name: string, action: 0 | 1 | 2): void {
     this.#check(`set failpoint ${name}`, this.#calls.isf_failpoint(this.#live(), text(name), action));
   }
 

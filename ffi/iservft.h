@@ -14,7 +14,7 @@
  *   link         link 0|1, up, reason                   a replication line came up or was lost; reason: text
  *   control      message                                JSON that the other runner sent by isf_control
  *   active       link                                   data moved to this line
- *   sync         round, bytes_done, bytes_total, rate_bytes_s  progress, some 5 times a second
+ *   sync         phase, round, bytes_done, bytes_total, bytes_sent, bytes_skipped, rate_bytes_s, eta_s  progress, some 5 times a second
  *   protected    epoch                                  the first epoch of this generation committed: the backup is whole
  *   whole        epoch                                  (backup) the same, seen from the other side
  *   stalled      epoch, waited_us                       no commit for longer than the stall bound (once per stall)
@@ -78,14 +78,14 @@ struct isf_status {
     uint64_t peer_term, peer_role, peer_flags, peer_epoch, peer_generation;
     uint64_t durable;          /* newest epoch durable in the journals of this host */
     uint64_t page_zero, page_same, page_xor, page_raw;
-    uint64_t late_frames;      /* written to the TAP when their lease had run out: the kernel's lease, where there is one, drops them */
-    uint64_t lease_waits;      /* times that a missing lease stopped frames of committed epochs */
     uint64_t throttle, throttle_wanted; /* percent of the last second in which isf_throttle held the VM; what was asked for */
     uint64_t holds, held_us;   /* of isf_throttle since the engine began: not in the pauses above */
     uint64_t asynchronous;     /* 1: output leaves at once; 2: it waits again, but not all that left before is committed; 0: neither */
     uint64_t behind_us;        /* age of the newest state that the backup holds whole; 0: none, or no checkpoints now */
     uint64_t waiting_us;       /* age of the oldest checkpoint that is not committed; 0: none */
     uint64_t link_rate;        /* what the active line takes, bytes per second; 0: not known yet */
+    /* The sync: bytes on the line, bytes that the backup had already (by hash), bytes per second of late, seconds left, 1 memory | 2 disk. */
+    uint64_t sync_bytes_sent, sync_bytes_skipped, sync_rate, sync_eta_s, sync_phase;
     uint64_t heartbeat_gap_us_max;   /* longest time between two signs of life of the peer's runner that is there now */
     uint64_t heartbeat_stall_us_max; /* longest time that this host's own heartbeat thread did not run, meanwhile */
 };
@@ -120,10 +120,6 @@ ISF_API int32_t isf_disk_add(isf_engine *engine, const char *name, const char *i
 ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
 /* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`. Returns its index (0..7). -ENODEV: no such bridge. */
 ISF_API int32_t isf_nic_add(isf_engine *engine, const char *tap, const char *bridge, const char *socket);
-/* The kernel's own lease on NIC `nic`: from now on lease frames with `secret` (8 bytes) are written into its TAP before the guest's, and
- * an nftables table there (lib/vm/nft_lease.ts) drops whatever comes more than lease_us after the last one. Shorter than the
- * engine's own lease, so that it can be renewed in time. lease_us = 0: no table. -EINVAL: no such NIC, or a lease that cannot be. */
-ISF_API int32_t isf_nic_lease(isf_engine *engine, int32_t nic, const uint8_t *secret, uint32_t lease_us);
 
 /* ---- lines to the other host ---- */
 /* Adds replication line `index` (0, 1). `listen`: 1 on exactly one of the hosts. The thread starts at once. */
@@ -171,8 +167,11 @@ ISF_API int32_t isf_asynchronous(isf_engine *engine, int32_t on, uint64_t term);
  * asynchronous). */
 ISF_API int32_t isf_solo(isf_engine *engine, uint64_t term);
 /* From SOLO: brings the backup up to date while the guest runs, then protects it (events sync, protected). changed = 0: everything, else what
- * changed since the last common epoch of the same backup. The other side must be in isf_standby of the same generation and term. */
+ * changed since the last common epoch of the same backup, or what is missing since a sync with it was broken off. The other side must
+ * be in isf_standby of the same generation and term. */
 ISF_API int32_t isf_sync(isf_engine *engine, uint64_t generation, uint64_t term, int32_t changed);
+/* Bytes per second that a sync may send, 100000 or more; 0: as fast as the line and the backup take it. Any time. */
+ISF_API int32_t isf_sync_rate(isf_engine *engine, uint64_t bytes_per_s);
 /* Ends a sync or protection and holds the output: no frame leaves until isf_solo or a new decision. From any mode. */
 ISF_API int32_t isf_hold(isf_engine *engine);
 /* From PROTECTED: a last checkpoint after which the VM does not resume; then `handed`. */
@@ -185,7 +184,7 @@ ISF_API int32_t isf_verify(isf_engine *engine);
 
 /* ---- backup ---- */
 /* From IDLE or HELD or SOLO with QEMU stopped for good: receives a copy of `generation` from a primary in `term`. keep = 1: the copy that is here is the
- * last common epoch and only changes will come. The copy is not whole until event `whole`. Frames of older generations or terms are refused. */
+ * last common epoch, or what a sync that was broken off had brought, and only changes will come. The copy is not whole until event `whole`. Frames of older generations or terms are refused. */
 ISF_API int32_t isf_standby(isf_engine *engine, uint64_t generation, uint64_t term, int32_t keep);
 /* From STANDBY with a whole copy: receives no more; a part of an epoch is discarded. `term` is the new term: frames of older ones are refused from now on.
  * gave_way: 1 when the old primary itself said that its VM is gone for good; else the call waits until no lease of it can be left: nothing,
@@ -202,7 +201,7 @@ ISF_API int32_t isf_announce(isf_engine *engine, uint32_t times);
 /* ---- for tests and the demo's negative control ---- */
 /* Output leaves at once in every mode but IDLE: what protection without output commit would be. */
 ISF_API int32_t isf_no_output_commit(isf_engine *engine);
-/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 4 = 3 s, 3 = what the place does goes wrong (where
+/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 3 = what the place does goes wrong (where
  * failpoint.h says so), 0 = off. Names: src/failpoint.h. */
 ISF_API int32_t isf_failpoint(isf_engine *engine, const char *name, int32_t action);
 

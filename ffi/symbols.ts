@@ -75,15 +75,6 @@ export const symbols = {
     ],
     result: "i32",
   },
-  isf_nic_lease: {
-    parameters: [
-      "pointer", // isf_engine *engine
-      "i32", // int32_t nic
-      "buffer", // const uint8_t *secret
-      "u32", // uint32_t lease_us
-    ],
-    result: "i32",
-  },
   isf_link_add: {
     parameters: [
       "pointer", // isf_engine *engine
@@ -200,6 +191,13 @@ export const symbols = {
       "u64", // uint64_t generation
       "u64", // uint64_t term
       "i32", // int32_t changed
+    ],
+    result: "i32",
+  },
+  isf_sync_rate: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "u64", // uint64_t bytes_per_s
     ],
     result: "i32",
   },

@@ -90,8 +90,10 @@ static int reserve(struct isf_engine *e)
             return -ENOMEM;
     }
     free(e->lost);
+    free(e->there);
     e->lost = calloc(e->blocks.pages / 8 + 1, 1);
-    if (!e->lost)
+    e->there = calloc(e->blocks.pages / 8 + 1, 1);
+    if (!e->lost || !e->there)
         return -ENOMEM;
     return e->encoder ? 0 : encoder_new(&e->encoder, pages, e->blocks.ram_pages / CACHE_SHARE + BLOCKS_DEVICE_PAGES, CODEC_ADAPTIVE);
 }
@@ -177,9 +179,13 @@ int32_t isf_qemu_detach(isf_engine *e)
     }
     pthread_mutex_lock(&e->lock);
     free(e->lost);
-    e->lost = NULL;
+    free(e->there);
+    e->lost = e->there = NULL;
     e->common = 0;
     pthread_mutex_unlock(&e->lock);
+    pthread_mutex_lock(&e->standby.lock);
+    e->standby.keepable = 0; /* the next QEMU writes its firmware into the memory */
+    pthread_mutex_unlock(&e->standby.lock);
     e->tracker = NULL;
     e->encoder = NULL;
     e->is_armed = 0;

@@ -346,6 +346,14 @@ int bitmap_restart(struct bitmap *b)
     return trusted;
 }
 
+int bitmap_trusted(struct bitmap *b)
+{
+    pthread_mutex_lock(&b->lock);
+    int trusted = b->trusted && atomic_load(&b->active);
+    pthread_mutex_unlock(&b->lock);
+    return trusted;
+}
+
 static int pending_bit(const struct bitmap *b, uint64_t c)
 {
     return atomic_load(&b->pending[c / 64]) >> (c % 64) & 1;

@@ -52,6 +52,7 @@ void bitmap_mark(struct bitmap *b, uint64_t offset, uint64_t length);
 int bitmap_sync(struct bitmap *b);
 /* Everything that is kept is to be taken (again). Returns whether the bitmap is trusted. */
 int bitmap_restart(struct bitmap *b);
+int bitmap_trusted(struct bitmap *b);
 /* Takes the next run at or after *offset, at most 1 MiB. 1, or 0 at the end. */
 int bitmap_take(struct bitmap *b, uint64_t *offset, uint64_t *length);
 /* Bytes still to be taken. */

@@ -145,6 +145,15 @@ static void note_pause(struct isf_engine *e, uint64_t trigger_us, uint64_t stopp
 /* A verifying checkpoint: the digests need the whole device state, so the VM is stopped around it. */
 static int save_stopped(struct isf_engine *e, struct epoch *epoch, int64_t *device_bytes);
 
+/* A checkpoint led to nothing: pages may have been taken from the tracker that no epoch carries. */
+static void give_up(struct isf_engine *e, struct epoch *epoch)
+{
+    epoch_free(e, epoch);
+    pthread_mutex_lock(&e->lock);
+    e->common = 0;
+    pthread_mutex_unlock(&e->lock);
+}
+
 /* One checkpoint. 0, or negative when the VM or QEMU is lost to us. */
 static int checkpoint(struct isf_engine *e)
 {
@@ -172,7 +181,7 @@ static int checkpoint(struct isf_engine *e)
     if (r == 0 && bytes > 0)
         r = device_held(e, first, bytes);
     if (r || bytes <= 0) {
-        epoch_free(e, epoch);
+        give_up(e, epoch);
         return r ? r : bytes < 0 ? (int)bytes : -ISF_EQEMU;
     }
     note_pause(e, trigger_us, stopped_us, copied_us);
@@ -216,7 +225,7 @@ static int checkpoint_stopped(struct isf_engine *e, int verify, int final)
     if (r >= 0 && verify)
         r = digest_all(e, e->device, (uint64_t)bytes, NULL, &epoch->digests);
     if (r < 0) {
-        epoch_free(e, epoch);
+        give_up(e, epoch);
         int again = qemu_is_lost(r) ? 0 : go_on(e);
         return again ? again : r;
     }
@@ -372,11 +381,6 @@ static int run(struct isf_engine *e)
             r = device_arm(e);
         if (r == 0)
             r = watch_qemu(e);
-    }
-    if (r) { /* pages may have been taken from the tracker that no epoch carries */
-        pthread_mutex_lock(&e->lock);
-        e->common = 0;
-        pthread_mutex_unlock(&e->lock);
     }
     int left = device_disarm(e); /* the monitor must take other commands again */
     return qemu_is_lost(left) ? left : r;

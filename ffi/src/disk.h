@@ -88,6 +88,10 @@ void disk_discard(struct disk *d);
 int disk_changed_begin(struct disk *d, int all);
 /* The bitmap misses no change since its begin, also across restarts and crashes. Starts the taking over: what an aborted sync took comes again. */
 int disk_changed_trusted(struct disk *d);
+/* The same question, and nothing starts: what was taken by a sync and reached the backup does not come again. */
+int disk_changed_exact(struct disk *d);
+/* What was taken did not reach the backup: it comes again. */
+void disk_changed_again(struct disk *d, uint64_t offset, uint64_t length);
 /* Takes the next run of changed chunks at or after *offset: clears them and returns 1 with offset/length (<= 1 MiB); 0 at the end. A write
  * that comes while it is being copied marks it again. */
 int disk_changed_take(struct disk *d, uint64_t *offset, uint64_t *length);

@@ -16,6 +16,16 @@ int disk_changed_trusted(struct disk *d)
     return bitmap_restart(&d->bitmap);
 }
 
+int disk_changed_exact(struct disk *d)
+{
+    return bitmap_trusted(&d->bitmap);
+}
+
+void disk_changed_again(struct disk *d, uint64_t offset, uint64_t length)
+{
+    bitmap_after(&d->bitmap, offset, length);
+}
+
 int disk_changed_take(struct disk *d, uint64_t *offset, uint64_t *length)
 {
     return bitmap_take(&d->bitmap, offset, length);

@@ -64,6 +64,17 @@ struct epoch {
 
 struct samples { uint32_t count, next; uint32_t value[ENGINE_SAMPLES]; };
 
+/* What a sync has sent, frame by frame, and the backup has not yet said to have taken in. */
+#define SYNC_PIECES 256u          /* on their way, at the most */
+struct sync_piece {
+    uint64_t *numbers;            /* of pages; NULL: a run of a disk */
+    uint32_t count;
+    int disk;
+    uint64_t offset, length;
+    size_t bytes;                 /* on the line */
+};
+struct sync_record { struct sync_piece piece[SYNC_PIECES]; uint64_t sent, acked, bytes; };
+
 /* What the checkpoint thread is asked to do, and does. */
 enum worker { WORKER_PARKED, WORKER_SYNC, WORKER_RUN, WORKER_HANDING, WORKER_END };
 
@@ -87,6 +98,8 @@ struct standby {
     pthread_mutex_t lock;
     int active, whole, epochs_open; /* epochs_open: the disks are in EPOCHS mode */
     int rx_link;                    /* epochs are taken from this line only */
+    int keepable;                   /* what is here is all that came, in order: a sync that was broken off can go on */
+    uint64_t sync_frames, sync_told, sync_bytes; /* frames of pages and disks taken in; those acknowledged; bytes since */
     int is_void;                    /* a part of the sync was lost: nothing of this generation is taken any more */
     uint64_t restart;               /* the newest SYNC_RESTART's number: a late one on the other line changes nothing */
     uint64_t generation, term, committed;
@@ -144,7 +157,7 @@ struct isf_engine {
     struct qmp qmp;
     struct blocks blocks;
     struct tracker *tracker;
-    int common;                   /* `lost` and the tracker together are all that differs from a whole copy on the backup */
+    int common;                   /* `lost` and the tracker together are all that differs from the backup's copy, whole or in the making */
 
     /* checkpoint thread */
     unsigned long checkpoint_thread, sender_thread, ticker_thread;
@@ -165,7 +178,11 @@ struct isf_engine {
     struct copier *copier;
     uint8_t *device;              /* BLOCKS_DEVICE_PAGES pages */
     struct samples pauses, commits;
-    uint8_t *lost;                /* bitmap: pages of epochs that were not committed when protection ended */
+    uint8_t *lost;                /* bitmap: pages that the backup is not known to have, of those that the tracker does not tell */
+    uint8_t *there;               /* bitmap: pages that may be something else than zero on the backup */
+    struct sync_record record;
+    int disk_compare[ENGINE_DISKS]; /* what is marked changed may be equal on the backup: compared before it is sent */
+    _Atomic uint64_t sync_rate;   /* bytes per second; 0: as fast as the line takes it */
     uint64_t open_epoch;
     uint64_t resumed_us;
     struct buffer sync_wire;
@@ -204,6 +221,9 @@ int engine_problem(struct isf_engine *e, int code, const char *format, ...) __at
 void engine_mode(struct isf_engine *e, enum isf_mode mode);
 void engine_gates(struct isf_engine *e, enum gate_mode mode);
 void engine_kick(struct isf_engine *e);
+static inline int page_test(const uint8_t *bitmap, uint64_t page) { return bitmap[page >> 3] >> (page & 7) & 1; }
+static inline void page_set(uint8_t *bitmap, uint64_t page) { bitmap[page >> 3] |= (uint8_t)(1u << (page & 7)); }
+static inline void page_clear(uint8_t *bitmap, uint64_t page) { bitmap[page >> 3] &= (uint8_t)~(1u << (page & 7)); }
 /* The status page is read while it is written, also by TypeScript: whole fields. */
 static inline void status_set(uint64_t *field, uint64_t value) { __atomic_store_n(field, value, __ATOMIC_RELAXED); }
 /* For a field that only this thread writes. */
@@ -264,8 +284,12 @@ int device_disarm(struct isf_engine *e);
 /* ---- sync.c ---- */
 /* First sync or resync, on the checkpoint thread. 0: the disks are in EPOCHS mode and only a checkpoint is missing; else negative. */
 int sync_run(struct isf_engine *e, int changed_only);
-/* Marks the pages of all uncommitted epochs as lost and frees these. With `lock`. */
+/* Marks the pages of all uncommitted epochs and what of a sync was not acknowledged as missing, and frees these. With `lock`. */
 void sync_remember_lost(struct isf_engine *e);
+/* The backup has taken in `count` frames of this generation's sync. 0 or -ISF_ECORRUPT. */
+int sync_acknowledged(struct isf_engine *e, uint64_t count);
+/* The backup has all of the sync. With `lock`. */
+void sync_forget_pieces(struct isf_engine *e);
 
 /* ---- sender.c ---- */
 void *sender_run(void *engine);
@@ -329,9 +353,11 @@ enum sync_kind {           /* FRAME_SYNC's flags */
     SYNC_RESTART,          /* epochs come from here on on this line, beginning with the frame's epoch; payload: a growing number, 8 */
     SYNC_HASH_ASK,         /* disk 4, first chunk 8, count 4 */
     SYNC_HASHES,           /* the same, then count hashes of 8 */
+    SYNC_ACK,              /* backup to primary: so many SYNC_PAGES and SYNC_DISK of this generation are taken in, 8 */
     SYNC_VOID,             /* backup to primary: epochs came, but SYNC_EPOCHS did not: the sync is to begin again */
 };
 #define RESTART_PAYLOAD 8u
+#define ACK_PAYLOAD 8u
 #define HASH_HEADER 16u
 #define HASH_REGION 1024u  /* chunks asked for at once */
 

@@ -13,6 +13,7 @@ static const char *const names[FAIL_POINTS] = {
     [FAIL_CHECKPOINT_STOPPED] = "checkpoint-stopped",
     [FAIL_CHECKPOINT_COPIED] = "checkpoint-copied",
     [FAIL_ENCODE] = "encode",
+    [FAIL_SYNC_RECORD] = "sync-record",
     [FAIL_SEND_HALF] = "send-half",
     [FAIL_SEND_BEFORE_END] = "send-before-end",
     [FAIL_COMMIT_RECEIVED] = "commit-received",
@@ -24,7 +25,6 @@ static const char *const names[FAIL_POINTS] = {
     [FAIL_IMAGE_HALF] = "image-half",
     [FAIL_JOURNAL_TRIM] = "journal-trim",
     [FAIL_RESTORE_HALF] = "restore-half",
-    [FAIL_GATE_LEASED] = "gate-leased",
 };
 
 void failpoint(enum failpoint where)
@@ -32,8 +32,8 @@ void failpoint(enum failpoint where)
     int action = atomic_load_explicit(&actions[where], memory_order_relaxed);
     if (action == 1)
         kill(getpid(), SIGKILL);
-    else if (action == 2 || action == 4)
-        usleep(action == 2 ? 1000000 : 3000000);
+    else if (action == 2)
+        usleep(1000000);
 }
 
 int failpoint_breaks(enum failpoint where)

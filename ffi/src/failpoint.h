@@ -6,6 +6,7 @@ enum failpoint {
     FAIL_CHECKPOINT_STOPPED,  /* "checkpoint-stopped": VM stopped, nothing copied */
     FAIL_CHECKPOINT_COPIED,   /* "checkpoint-copied": staged, nothing sent */
     FAIL_ENCODE,              /* "encode": half of an epoch encoded; action 3: no memory for the rest */
+    FAIL_SYNC_RECORD,         /* "sync-record": action 3: what a broken sync sent counts as acknowledged */
     FAIL_SEND_HALF,           /* "send-half": half of an epoch's frames sent */
     FAIL_SEND_BEFORE_END,     /* "send-before-end" */
     FAIL_COMMIT_RECEIVED,     /* "commit-received": before the gate opens */
@@ -17,7 +18,6 @@ enum failpoint {
     FAIL_IMAGE_HALF,          /* "image-half": half of a batch is in the image */
     FAIL_JOURNAL_TRIM,        /* "journal-trim": image synced, journal not trimmed */
     FAIL_RESTORE_HALF,        /* "restore-half": half of the device state written to the standby QEMU */
-    FAIL_GATE_LEASED,         /* "gate-leased": the lease was looked at, the frame is not yet written to the TAP */
     FAIL_POINTS
 };
 

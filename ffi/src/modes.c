@@ -10,6 +10,7 @@
 
 #include "failpoint.h"
 
+#define SYNC_RATE_MIN 100000u
 #define PARK_BOUND_US 12000000u /* a checkpoint ends within QEMU's two bounds */
 
 int32_t isf_abi(void)
@@ -109,7 +110,7 @@ int32_t isf_solo(isf_engine *e, uint64_t term)
     if (mode == ISF_PROMOTING) {
         pthread_mutex_lock(&e->standby.lock);
         uint64_t next = e->standby.committed + 1;
-        e->standby.whole = 0; /* what the VM does from here on is no copy of anything */
+        e->standby.whole = e->standby.keepable = 0; /* what the VM does from here on is no copy of anything */
         pthread_mutex_unlock(&e->standby.lock);
         pthread_mutex_lock(&e->lock);
         e->open_epoch = next;
@@ -159,6 +160,15 @@ int32_t isf_sync(isf_engine *e, uint64_t generation, uint64_t term, int32_t chan
     pace_reset(e);
     engine_mode(e, ISF_SYNCING);
     return checkpoint_want(e, WORKER_SYNC, 0);
+}
+
+int32_t isf_sync_rate(isf_engine *e, uint64_t bytes_per_s)
+{
+    if (bytes_per_s && bytes_per_s < SYNC_RATE_MIN)
+        return engine_problem(e, -EINVAL, "a sync of %llu bytes per second would not end: at least %u, or 0 for no bound",
+                              (unsigned long long)bytes_per_s, SYNC_RATE_MIN);
+    atomic_store(&e->sync_rate, bytes_per_s);
+    return 0;
 }
 
 int32_t isf_hold(isf_engine *e)
@@ -243,7 +253,7 @@ int32_t isf_promote(isf_engine *e, uint64_t term, int32_t gave_way)
     int ok = atomic_load(&e->mode) == ISF_PROMOTING || (atomic_load(&e->mode) == ISF_STANDBY && s->whole && !taken);
     if (ok) {
         new_term(e, term);
-        s->active = 0;
+        s->active = s->keepable = 0;
         standby_discard(s);
         for (int i = 0; i < e->disks; i++)
             disk_discard(e->disk[i]);

@@ -67,6 +67,15 @@ static void take_void(struct isf_engine *e)
     engine_kick(e);
 }
 
+/* Primary: how much of the sync the backup has taken in. */
+static int take_sync_ack(struct isf_engine *e, int link, const struct frame *f, const uint8_t *payload)
+{
+    if (f->generation < atomic_load(&e->generation))
+        return 0; /* of a sync that was broken off */
+    int r = f->length == ACK_PAYLOAD ? sync_acknowledged(e, get_le64(payload)) : -ISF_ECORRUPT;
+    return r ? refuse(e, link, "an acknowledgement of what was never sent", r) : 0;
+}
+
 static int is_json_start(const uint8_t *p, uint32_t length)
 {
     return length > 1 && p[0] == '{' && p[length - 1] == '}' && !memchr(p, '\n', length);
@@ -81,6 +90,8 @@ int receive_frame(void *engine, int link, const struct frame *f, uint8_t *payloa
         events_send_json(&e->events, "control", "message", payload, f->length);
         return 0;
     }
+    if (f->type == FRAME_SYNC && f->flags == SYNC_ACK && f->generation <= atomic_load(&e->generation))
+        return take_sync_ack(e, link, f, payload);
     uint64_t generation = atomic_load(&e->generation), oldest = atomic_load(&e->oldest_term);
     if (f->generation < generation || f->term < oldest)
         return refuse(e, link, "a frame of an older term or generation", -ISF_ESTALE);

@@ -353,6 +353,7 @@ static void note_commit(struct isf_engine *e, uint64_t epoch)
         e->first_commit = e->common = first_of_generation = 1;
         if (e->lost) /* else QEMU is gone meanwhile */
             memset(e->lost, 0, e->blocks.pages / 8 + 1);
+        sync_forget_pieces(e);
     }
     e->stalled = 0;
     e->work = 1;

@@ -16,6 +16,9 @@
 
 #include "failpoint.h"
 
+#define SYNC_ACK_BYTES (256u << 10)
+#define SYNC_ACK_FRAMES 32u /* of SYNC_PIECES that the primary remembers */
+
 static uint64_t pages_of(const struct isf_engine *e)
 {
     return e->blocks.pages + BLOCKS_DEVICE_PAGES;
@@ -167,6 +170,24 @@ static int answer_hashes(struct isf_engine *e, int link, const struct frame *f, 
     struct iovec parts[2] = { { (void *)(uintptr_t)payload, HASH_HEADER }, { out, count * 8 } };
     link_send(e->link[link], &answer, parts, 2);
     return 0;
+}
+
+/* Tells the primary how much of the sync is here, now and then: what it has not heard of when the line is lost, it sends again. */
+static void acknowledge_sync(struct isf_engine *e, int link, const struct frame *f)
+{
+    struct standby *s = &e->standby;
+    s->sync_frames++;
+    s->sync_bytes += f->length;
+    if (s->sync_bytes < SYNC_ACK_BYTES && s->sync_frames - s->sync_told < SYNC_ACK_FRAMES)
+        return;
+    uint8_t payload[ACK_PAYLOAD];
+    put_le64(payload, s->sync_frames);
+    struct frame answer = { .type = FRAME_SYNC, .flags = SYNC_ACK, .generation = f->generation, .term = f->term };
+    struct iovec part = { payload, sizeof payload };
+    if (link_send(e->link[link], &answer, &part, 1) == 0) {
+        s->sync_told = s->sync_frames;
+        s->sync_bytes = 0;
+    }
 }
 
 /* The primary's disks stand still: from here on their changes come by epochs. */
@@ -334,15 +355,22 @@ static int sync_frame(struct isf_engine *e, int link, const struct frame *f, con
         return 0;
     if (e->standby.epochs_open)
         return -ISF_ECORRUPT; /* nothing but whole epochs changes a copy that is whole */
+    int r;
     switch (f->flags) {
     case SYNC_PAGES:
-        return sync_pages(e, f, payload);
+        r = sync_pages(e, f, payload);
+        break;
     case SYNC_DISK:
-        return disk_payload(e, f, payload, 0);
+        r = disk_payload(e, f, payload, 0);
+        break;
     case SYNC_EPOCHS:
         return open_epochs(e, f->epoch);
+    default:
+        return -ISF_ECORRUPT;
     }
-    return -ISF_ECORRUPT;
+    if (r == 0)
+        acknowledge_sync(e, link, f);
+    return r;
 }
 
 /* A frame of an epoch: of the line that epochs come from, and of the epoch after the newest whole one. */
@@ -400,7 +428,7 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
 {
     struct standby *s = &e->standby;
     pthread_mutex_lock(&s->lock);
-    int r = keep && !s->whole ? -ISF_ESTATE : reserve(e);
+    int r = keep && !s->whole && !s->keepable ? -ISF_ESTATE : reserve(e);
     if (r == 0 && !keep) { /* the primary leaves out pages that are zero */
         if (fallocate(e->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)e->ram_bytes))
             r = -errno;
@@ -416,7 +444,8 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
         standby_discard(s);
         s->generation = generation;
         s->term = s->first_term = term;
-        s->active = 1;
+        s->active = s->keepable = 1;
+        s->sync_frames = s->sync_told = s->sync_bytes = 0;
         s->whole = s->epochs_open = s->is_void = 0;
         s->restart = 0;
         s->rx_link = -1;

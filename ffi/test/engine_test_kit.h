@@ -291,9 +291,12 @@ static int try_protect(struct pair *p, int changed)
 /* As the runner does: solo, and again from the beginning, until it is protected. */
 static int protect(struct pair *p, int changed)
 {
+    struct side *a = PRIMARY(p);
     for (int i = 0; i < 20; i++) {
-        if (try_protect(p, changed && i == 0))
+        *a->last_failure = 0;
+        if (try_protect(p, changed))
             return 1;
+        changed = strstr(a->last_failure, "\"resumable\":true") && below(4);
         if (i == 3)
             p->flap_us = 0; /* the lines are well at last */
         if (isf_solo(PRIMARY(p)->e, ++p->term)) /* a newer one, in case that the copy became whole unnoticed */

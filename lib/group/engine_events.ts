@@ -26,8 +26,12 @@ export function groupEvent(event: EngineEvent): GroupEvent | null {
       return { kind: "qemu_lost", why: event.reason };
     case "qemu":
       return event.name === "SHUTDOWN" ? { kind: "guest_off" } : null;
+    case "sync_failed":
+      return { kind: "sync_failed", why: event.text, resumable: event.resumable };
+    case "protection_failed":
+      return { kind: "protection_failed", why: event.text };
     case "failed":
-      return { kind: "engine_failed", why: event.what };
+      return { kind: "engine_failed", why: event.text };
     case "disk":
       return { kind: "disk_failed", why: event.what };
     default:

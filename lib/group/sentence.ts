@@ -64,8 +64,18 @@ export function sentence(state: GroupState, engine?: Status): string {
   }
 }
 
+/** How far a sync is, how fast it goes and how long it will still take. */
 function progress(engine: Status | undefined): string {
   if (engine === undefined || engine.sync_bytes_total === 0) return "";
-  const [done, total] = [engine.sync_bytes_done / MIB, engine.sync_bytes_total / MIB];
-  return ` (${Math.round(done)} of ${Math.round(total)} MiB)`;
+  const { sync_bytes_done: done, sync_bytes_total: total, sync_rate, sync_eta_s } = engine;
+  // What the guest writes meanwhile is added to what there is to do; the rest of a checkpoint is not.
+  const percent = Math.min(99, Math.floor(100 * done / total));
+  const rate = `${(sync_rate * 8 / 1e6).toFixed(sync_rate < 1e6 ? 1 : 0)} Mbit/s`;
+  const left = sync_rate === 0 ? "" : `, ${rate}, ${duration(sync_eta_s)} left`;
+  return ` (${percent} % of ${Math.round(total / MIB)} MiB${left})`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${seconds} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -55,7 +55,9 @@ export function considerInvite(turn: Turn, invite: Extract<Message, { kind: "inv
   }
   if (state.qemu === "primary") return;
   if (generation <= (state.disk?.generation ?? 0)) return refuse(`generation ${generation} was used before`);
-  const keep = keepGeneration !== 0 && state.common === keepGeneration && state.qemu === "standby";
+  // What a sync that was broken off had brought is as good as a whole copy: only the rest comes.
+  const held = phase.kind === "receiving" && phase.step === "copying" ? phase.generation : state.common;
+  const keep = keepGeneration !== 0 && held === keepGeneration && state.qemu === "standby";
   state.common = 0;
   if (
     phase.kind === "ready" || phase.kind === "behind" || phase.kind === "asking" || phase.kind === "receiving"
@@ -128,7 +130,6 @@ function copyEnds(turn: Turn, copy: { term: number; generation: number }, event:
       if (word.role === ROLES.STOPPED) return word.term >= copy.term;
       if (word.role === ROLES.PRIMARY && word.term > copy.term) return true;
       // Started anew, it ran alone after this copy was made, or may have.
-      if (word.role === ROLES.WAITING && (word.flags & FLAGS.LAST_SOLO) !== 0) return word.term >= copy.term;
       const gaveUp = (word.flags & (FLAGS.PROMISED | FLAGS.COPY_WHOLE)) !== 0;
       if (word.role === ROLES.WAITING && !gaveUp && word.term > copy.term) return true;
       const asks = (word.flags & FLAGS.ASKS_PROMISE) !== 0 && word.generation === copy.generation;
