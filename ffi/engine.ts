@@ -156,6 +156,12 @@ export class Engine implements Disposable, AsyncDisposable {
     return this.#check(`add NIC ${nic.tap} on ${nic.bridge}`, code);
   }
 
+  /** The kernel's own lease on a NIC's TAP (lib/vm/nft_lease.ts): `secret` has 8 bytes; 0 us: none. */
+  nicLease(lease: { nic: number; secret: Uint8Array<ArrayBuffer>; leaseUs: number }): void {
+    const code = this.#calls.isf_nic_lease(this.#live(), lease.nic, lease.secret, lease.leaseUs);
+    this.#check(`lease NIC ${lease.nic} to the kernel's clock`, code);
+  }
+
   linkAdd(link: { index: number; local: string; peer: string; port: number; listen: boolean }): void {
     const [local, peer] = [text(link.local), text(link.peer)];
     const listen = link.listen ? 1 : 0;
@@ -300,7 +306,7 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("switch output commit off", this.#calls.isf_no_output_commit(this.#live()));
   }
 
-  failpoint(name: string, action: 0 | 1 | 2): void {
+  failpoint(name: string, action: 0 | 1 | 2 | 4): void {
     this.#check(`set failpoint ${name}`, this.#calls.isf_failpoint(this.#live(), text(name), action));
   }
 

@@ -78,6 +78,8 @@ struct isf_status {
     uint64_t peer_term, peer_role, peer_flags, peer_epoch, peer_generation;
     uint64_t durable;          /* newest epoch durable in the journals of this host */
     uint64_t page_zero, page_same, page_xor, page_raw;
+    uint64_t late_frames;      /* written to the TAP when their lease had run out: the kernel's lease, where there is one, drops them */
+    uint64_t lease_waits;      /* times that a missing lease stopped frames of committed epochs */
     uint64_t throttle, throttle_wanted; /* percent of the last second in which isf_throttle held the VM; what was asked for */
     uint64_t holds, held_us;   /* of isf_throttle since the engine began: not in the pauses above */
     uint64_t asynchronous;     /* 1: output leaves at once; 2: it waits again, but not all that left before is committed; 0: neither */
@@ -120,6 +122,10 @@ ISF_API int32_t isf_disk_add(isf_engine *engine, const char *name, const char *i
 ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
 /* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`. Returns its index (0..7). -ENODEV: no such bridge. */
 ISF_API int32_t isf_nic_add(isf_engine *engine, const char *tap, const char *bridge, const char *socket);
+/* The kernel's own lease on NIC `nic`: from now on lease frames with `secret` (8 bytes) are written into its TAP before the guest's, and
+ * an nftables table there (lib/vm/nft_lease.ts) drops whatever comes more than lease_us after the last one. Shorter than the
+ * engine's own lease, so that it can be renewed in time. lease_us = 0: no table. -EINVAL: no such NIC, or a lease that cannot be. */
+ISF_API int32_t isf_nic_lease(isf_engine *engine, int32_t nic, const uint8_t *secret, uint32_t lease_us);
 
 /* ---- lines to the other host ---- */
 /* Adds replication line `index` (0, 1). `listen`: 1 on exactly one of the hosts. The thread starts at once. */
@@ -201,7 +207,7 @@ ISF_API int32_t isf_announce(isf_engine *engine, uint32_t times);
 /* ---- for tests and the demo's negative control ---- */
 /* Output leaves at once in every mode but IDLE: what protection without output commit would be. */
 ISF_API int32_t isf_no_output_commit(isf_engine *engine);
-/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 3 = what the place does goes wrong (where
+/* Named failpoint: action 1 = the process kills itself there, 2 = the thread sleeps 1 s there, 4 = 3 s, 3 = what the place does goes wrong (where
  * failpoint.h says so), 0 = off. Names: src/failpoint.h. */
 ISF_API int32_t isf_failpoint(isf_engine *engine, const char *name, int32_t action);
 

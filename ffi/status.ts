@@ -75,6 +75,8 @@ export const STATUS_FIELDS = [
   ["page_same", 1],
   ["page_xor", 1],
   ["page_raw", 1],
+  ["late_frames", 1],
+  ["lease_waits", 1],
   ["throttle", 1],
   ["throttle_wanted", 1],
   ["holds", 1],

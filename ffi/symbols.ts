@@ -75,6 +75,15 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_nic_lease: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "i32", // int32_t nic
+      "buffer", // const uint8_t *secret
+      "u32", // uint32_t lease_us
+    ],
+    result: "i32",
+  },
   isf_link_add: {
     parameters: [
       "pointer", // isf_engine *engine

@@ -267,6 +267,13 @@ int32_t isf_nic_add(isf_engine *e, const char *tap, const char *bridge, const ch
     return r ? engine_problem(e, r, "the network interface %s could not be made: %s", tap, strerror(-r)) : e->nics++;
 }
 
+int32_t isf_nic_lease(isf_engine *e, int32_t nic, const uint8_t *secret, uint32_t lease_us)
+{
+    int r = nic < 0 || nic >= e->nics ? -EINVAL : gate_kernel_lease(e->gate[nic], secret, lease_us);
+    return r ? engine_problem(e, r, "a kernel's lease of %u us for NIC %d: it must be two ticks of the kernel to 60 s, for a NIC that was added",
+                              lease_us, nic) : 0;
+}
+
 int32_t isf_link_add(isf_engine *e, int32_t index, const char *local, const char *peer, uint32_t port, int32_t listen)
 {
     if (index < 0 || index > 1 || port == 0 || port > 65535 || e->link[index])

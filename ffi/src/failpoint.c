@@ -25,6 +25,7 @@ static const char *const names[FAIL_POINTS] = {
     [FAIL_IMAGE_HALF] = "image-half",
     [FAIL_JOURNAL_TRIM] = "journal-trim",
     [FAIL_RESTORE_HALF] = "restore-half",
+    [FAIL_GATE_LEASED] = "gate-leased",
 };
 
 void failpoint(enum failpoint where)
@@ -32,8 +33,8 @@ void failpoint(enum failpoint where)
     int action = atomic_load_explicit(&actions[where], memory_order_relaxed);
     if (action == 1)
         kill(getpid(), SIGKILL);
-    else if (action == 2)
-        usleep(1000000);
+    else if (action == 2 || action == 4)
+        usleep(action == 2 ? 1000000 : 3000000);
 }
 
 int failpoint_breaks(enum failpoint where)

@@ -18,6 +18,7 @@ enum failpoint {
     FAIL_IMAGE_HALF,          /* "image-half": half of a batch is in the image */
     FAIL_JOURNAL_TRIM,        /* "journal-trim": image synced, journal not trimmed */
     FAIL_RESTORE_HALF,        /* "restore-half": half of the device state written to the standby QEMU */
+    FAIL_GATE_LEASED,         /* "gate-leased": the lease was looked at, the frame is not yet written to the TAP */
     FAIL_POINTS
 };
 

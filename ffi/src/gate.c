@@ -1,8 +1,10 @@
+#include "failpoint.h"
 #include "gate_state.h"
 
 #include <unistd.h>
 
 #define WRITE_BATCH 16
+#define LEASE_PEEK 32u       /* bytes of a frame that show its EtherType, tags included */
 #define LEASE_RETRY_US 5000u /* how often frames that wait for the lease are tried */
 #define TAP_RETRY_US 1000u   /* the same for a TAP that took no more */
 #define ANNOUNCE_MOST 20u
@@ -31,30 +33,40 @@ static enum put put_frame(struct gate *g, const struct iovec *piece, int pieces)
     return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? PUT_LATER : PUT_LOST;
 }
 
-static int leased(struct gate *g)
-{
-    return !g->config.lease_until_us || isf_now_us() < g->config.lease_until_us(g->config.context);
-}
-
 /* One batch's result, and why it ended. */
 struct batch {
     uint64_t position, frames, bytes, lost; /* frames: with those lost; bytes: without */
     enum { BATCH_WHOLE, BATCH_NO_LEASE, BATCH_TAP_FULL, BATCH_MODE } end;
 };
 
+/* Writes one frame, unless it is a forged lease frame: that is dropped. */
+static enum put put_guest_frame(struct gate *g, uint64_t position, uint32_t length, int mode)
+{
+    struct iovec piece[2];
+    uint8_t scratch[LEASE_PEEK];
+    uint32_t head = length < LEASE_PEEK ? length : LEASE_PEEK;
+    if (gate_lease_forged(g, ring_view(&g->out.ring, position, head, scratch), head))
+        return PUT_LOST;
+    failpoint(FAIL_GATE_LEASED);
+    enum put put = put_frame(g, piece, ring_pieces(&g->out.ring, position, length, piece));
+    if (put == PUT_DONE)
+        gate_lease_wrote(g, mode);
+    return put;
+}
+
 /* Writes frames of [b->position, limit). tap_lock held, so that the bytes stay where they are. Mode and lease are looked at before
- * each frame: a host that was frozen between the look and the write lets out one frame, of an epoch that was committed. */
+ * each frame. A host that was frozen between the look and the write lets out one frame, of an epoch that was committed: the kernel's
+ * lease stops it. */
 static void write_batch(struct gate *g, struct batch *b, uint64_t limit, int mode)
 {
     for (int i = 0; i < WRITE_BATCH && b->position < limit; i++) {
-        struct iovec piece[2];
         uint32_t length = ring_prefix(&g->out.ring, b->position);
         b->end = atomic_load(&g->mode) != mode ? BATCH_MODE : BATCH_WHOLE;
-        if (mode == GATE_HOLD && !leased(g))
+        if (!b->end && !gate_leased(g, mode))
             b->end = BATCH_NO_LEASE;
         if (b->end)
             return;
-        enum put put = put_frame(g, piece, ring_pieces(&g->out.ring, b->position + FRAME_PREFIX, length, piece));
+        enum put put = put_guest_frame(g, b->position + FRAME_PREFIX, length, mode);
         if (put == PUT_LATER) {
             b->end = BATCH_TAP_FULL;
             return;
@@ -76,6 +88,13 @@ static uint64_t limit_of(const struct gate *g, int mode)
     return mode == GATE_HOLD ? g->out.released : g->out.head;
 }
 
+static void book_lease(struct gate *g)
+{
+    g->stats.late = g->kernel.late;
+    g->stats.forged = g->kernel.forged;
+    g->stats.lease_frames = g->kernel.frames;
+}
+
 /* Books a batch. queue_lock held. Returns true when the thread must be woken. */
 static int book(struct gate *g, const struct batch *b)
 {
@@ -83,6 +102,7 @@ static int book(struct gate *g, const struct batch *b)
     g->stats.out_frames += b->frames - b->lost;
     g->stats.out_bytes += b->bytes;
     g->stats.out_dropped += b->lost;
+    book_lease(g);
     if (b->frames)
         out_advance(&g->out, b->position, b->frames);
     g->retry_at = 0;
@@ -226,12 +246,13 @@ void gate_announce_now(struct gate *g)
     for (uint32_t i = 0; (length = announce_frame(&known, i, frame)); i++) {
         struct iovec piece = {frame, length};
         int mode = atomic_load(&g->mode);
-        if (mode == GATE_SHUT || (mode == GATE_HOLD && !leased(g)))
+        if (mode == GATE_SHUT || !gate_leased(g, mode))
             break;
         sent += put_frame(g, &piece, 1) == PUT_DONE;
     }
     pthread_mutex_lock(&g->queue_lock);
     g->stats.announced += sent;
+    book_lease(g);
     pthread_mutex_unlock(&g->queue_lock);
     pthread_mutex_unlock(&g->tap_lock);
 }

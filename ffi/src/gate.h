@@ -71,6 +71,16 @@ int32_t gate_addresses(struct gate *g, uint8_t *out, uint32_t size);
 /* The same, taken over by the backup's gate in place of what it knew. 0, or -ISF_ECORRUPT, -ISF_EVERSION: nothing changed. */
 int gate_learn(struct gate *g, const uint8_t *in, uint32_t length);
 
+/* The kernel's own lease on this gate's TAP. An nftables chain on the TAP's ingress (lib/vm/nft_lease.ts) drops what we write there,
+ * unless a lease frame that carries `secret` came within the last lease_us: so a process that stands still between the look at its
+ * lease and the write is silent by the kernel's clock. Whoever writes frames refreshes first, when an eighth of lease_us has passed; a
+ * wedged writer holds up all others, and so nobody refreshes for it. The kernel's lease never outlasts lease_until_us: it is
+ * refreshed only when that has more than lease_us left, and no frame is written in GATE_HOLD while the kernel's could be the longer one.
+ * From now on frames of the guest with the lease frame's EtherType are refused. lease_us = 0: no table, no lease frames (the first
+ * state); at most 60 s. -EINVAL. */
+#define GATE_LEASE_SECRET 8u
+int gate_kernel_lease(struct gate *g, const uint8_t secret[GATE_LEASE_SECRET], uint32_t lease_us);
+
 struct gate_stats {
     uint64_t out_frames, out_bytes;   /* written to the TAP */
     uint64_t in_frames, in_bytes;     /* written to QEMU */
@@ -81,6 +91,9 @@ struct gate_stats {
     uint64_t announced;               /* frames of gate_announce */
     uint64_t addresses_version;       /* grows with each change of gate_addresses */
     uint64_t tap_lost;                /* 1: the TAP was deleted under us; frames in and out are dropped */
+    uint64_t late;                    /* frames that were written when their lease had run out: the kernel's, if there is one, may have dropped them */
+    uint64_t forged;                  /* frames of the guest that looked like a lease frame: refused */
+    uint64_t lease_frames;            /* times that the kernel's lease was refreshed */
 };
 void gate_read_stats(struct gate *g, struct gate_stats *s);
 

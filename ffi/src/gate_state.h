@@ -27,6 +27,19 @@ struct in_queue {
     int full;        /* the TAP is not read */
 };
 
+#define LEASE_FRAME 22u /* an Ethernet header and the secret */
+
+/* The kernel's lease (gate_lease.c). Times in us, by isf_now_us. Guarded by tap_lock. */
+struct kernel_lease {
+    uint32_t lease_us;   /* 0: none */
+    uint32_t tick_us;    /* the kernel counts its timeouts in these */
+    uint64_t refresh_at; /* the next frame after this refreshes first */
+    uint64_t sure_until; /* what is written before this passes */
+    uint64_t gone_at;    /* what is written after this is dropped */
+    uint64_t late, forged, frames;
+    uint8_t frame[LEASE_FRAME];
+};
+
 struct gate {
     struct gate_config config;
     char path[108]; /* of the socket, "" until bound */
@@ -38,6 +51,7 @@ struct gate {
 
     pthread_mutex_t tap_lock;
     int waiting_for_lease; /* tap_lock: counted once */
+    struct kernel_lease kernel;
 
     pthread_mutex_t queue_lock;
     struct out_queue out;
@@ -66,6 +80,14 @@ void gate_take(struct gate *g, int until_empty);
 void gate_announce_now(struct gate *g);
 /* Makes the thread look. */
 void gate_wake(struct gate *g);
+
+/* gate_lease.c, with tap_lock */
+/* True when a frame may be written to the TAP now; the kernel's lease is refreshed for it. */
+int gate_leased(struct gate *g, int mode);
+/* A frame was written under a true gate_leased: notes whether that was in time. */
+void gate_lease_wrote(struct gate *g, int mode);
+/* True for a frame of the guest that must not reach the TAP; it is counted. `head`: its first bytes. */
+int gate_lease_forged(struct gate *g, const uint8_t *head, uint32_t length);
 
 /* gate_loop.c */
 /* Gives epoll what it watches from the start. 0 or -errno. */

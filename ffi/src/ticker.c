@@ -37,6 +37,8 @@ static void read_gates(struct isf_engine *e, struct isf_status *s)
         all.held_frames += g.held_frames;
         all.held_bytes += g.held_bytes;
         all.in_dropped += g.in_dropped + g.out_dropped;
+        all.late += g.late;
+        all.lease_waits += g.lease_waits;
     }
     status_set(&s->out_frames, all.out_frames);
     status_set(&s->out_bytes, all.out_bytes);
@@ -45,6 +47,8 @@ static void read_gates(struct isf_engine *e, struct isf_status *s)
     status_set(&s->held_frames, all.held_frames);
     status_set(&s->held_bytes, all.held_bytes);
     status_set(&s->dropped_frames, all.in_dropped);
+    status_set(&s->late_frames, all.late);
+    status_set(&s->lease_waits, all.lease_waits);
 }
 
 static void read_peer(struct isf_engine *e, struct isf_status *s)

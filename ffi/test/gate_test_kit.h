@@ -126,7 +126,7 @@ static void prefix(uint8_t *p, uint32_t length)
 }
 
 /* The fake QEMU sends one frame. */
-static void emit(struct bed *b, uint32_t number, uint32_t length)
+static inline void emit(struct bed *b, uint32_t number, uint32_t length)
 {
     static _Thread_local uint8_t p[4 + 70000];
     prefix(p, length);
@@ -156,7 +156,7 @@ static int64_t on_lan(struct bed *b, int ms, uint32_t length)
 static int quiet(struct bed *b) { return !readable(b->lan, SILENCE_MS); }
 
 /* Frames first … last come on the LAN, in this order. */
-static int in_order(struct bed *b, uint32_t first, uint32_t last, uint32_t length)
+static inline int in_order(struct bed *b, uint32_t first, uint32_t last, uint32_t length)
 {
     for (uint32_t i = first; i <= last; i++)
         if (on_lan(b, BOUND_MS, length) != i)
@@ -195,7 +195,7 @@ static inline int64_t at_qemu(struct bed *b, uint32_t length)
     return n == length && !memcmp(got, want, length) ? (int64_t)get_le32(got + 14) : -2;
 }
 
-static ssize_t inject(struct bed *b, uint32_t number, uint32_t length, int flags)
+static inline ssize_t inject(struct bed *b, uint32_t number, uint32_t length, int flags)
 {
     static uint8_t p[70000];
     make(p, number, length);

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { EngineLibrary } from "../../ffi/engine.ts";
+import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { arbiterOf } from "../group/arbiter.ts";
 import { ControlServer } from "../group/control_socket.ts";
@@ -13,6 +14,7 @@ import { openIdentity } from "../node/identity.ts";
 import { chooseAccel } from "../vm/accel.ts";
 import { type HostConfig, readHostConfig, readKey } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
+import { sayState } from "../vm/nft_lease.ts";
 import { qemuVersion } from "../vm/qemu.ts";
 import { readSpec, servedDisks, type VmSpec } from "../vm/spec.ts";
 import { WitnessClient } from "../witness/client.ts";
@@ -20,6 +22,8 @@ import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
 import { VERSION } from "./version.ts";
 
+/** How often the kernel's lease is looked at: a firewall that is reloaded may remove it. */
+const FENCING_LOOK_MS = 5000;
 const USAGE = `usage: iservft-edge runner --vm VM.toml --host HOST.toml [--start] [--json]
 
 Runs this host's part of one protected VM: start one on each of the two hosts. On the host where the VM is to
@@ -125,7 +129,7 @@ function controls(runner: Runner, machine: Machine) {
   return (command: string, options: Record<string, unknown>): Promise<unknown> => {
     switch (command) {
       case "status":
-        return Promise.resolve(runner.status());
+        return Promise.resolve({ ...runner.status(), ...machine.fencing });
       case "start":
       case "switchover":
       case "stop":
@@ -141,7 +145,7 @@ function controls(runner: Runner, machine: Machine) {
         return Promise.resolve(
           engine.failpoint(
             String(options["name"]),
-            options["action"] === 0 ? 0 : options["action"] === 2 ? 2 : 1,
+            ([0, 2, 4] as const).find((action) => action === options["action"]) ?? 1,
           ),
         );
     }
@@ -163,6 +167,22 @@ function untilSignal(): Promise<void> {
 function endsInFailure(event: Record<string, unknown>): boolean {
   return event["event"] === "state" && event["to"] === "stopped" && event["from"] !== "stopping" &&
     event["from"] !== "stopped";
+}
+
+/** Says what keeps this host silent once it was taken over, and looks after it. */
+function watchFencing(machine: Machine, report: (event: Record<string, unknown>) => void): Disposable {
+  const say = (text: string) =>
+    report({ event: "alarm", t_us: machine.engine.clockUs(), code: "fencing", text, ...machine.fencing });
+  if (machine.fencing.fencing === "gate only") say(sayState(machine.fencing));
+  let looking = false;
+  const timer = setInterval(async () => {
+    if (looking) return;
+    looking = true;
+    const text = await machine.checkFencing();
+    looking = false;
+    if (text !== undefined) say(text);
+  }, FENCING_LOOK_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** A line for a person; undefined for what only a program wants. */
@@ -200,7 +220,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const spec = readSpec(given.vm);
   const host = readHostConfig(given.host);
   needRoot();
-  Deno.mkdirSync(host.data_dir, { recursive: true, mode: 0o700 });
+  makeDurableDirectory(host.data_dir, 0o700);
   Deno.mkdirSync(host.run_dir, { recursive: true, mode: 0o711 });
   const own = await identity(spec, host);
   const machine = await openMachine(spec, host);
@@ -209,6 +229,13 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const servers: ControlServer[] = [];
   let failed = false;
   let said: string | undefined;
+  const report = (event: Record<string, unknown>) => {
+    for (const server of servers) server.broadcast(event);
+    failed ||= endsInFailure(event);
+    const text = given.json ? JSON.stringify(event) : line(event);
+    if (text !== undefined && text !== said) io.out(text); // a state's steps have one sentence
+    if (text !== undefined) said = text;
+  };
   await using runner = new Runner({
     machine,
     store: new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`)),
@@ -225,17 +252,12 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     restorePoints: `${host.data_dir}/${spec.name}/restore-points`,
     remote: openWitness(spec, host),
     start: given.start,
-    report: (event) => {
-      for (const server of servers) server.broadcast(event);
-      failed ||= endsInFailure(event);
-      const text = given.json ? JSON.stringify(event) : line(event);
-      if (text !== undefined && text !== said) io.out(text); // a state's steps have one sentence
-      if (text !== undefined) said = text;
-    },
+    report,
   });
   await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
   servers.push(control);
   runner.begin();
+  using _fencing = watchFencing(machine, report);
   await Promise.race([signalled, runner.ended]);
   return failed ? 1 : 0;
 }

@@ -130,6 +130,7 @@ function copyEnds(turn: Turn, copy: { term: number; generation: number }, event:
       if (word.role === ROLES.STOPPED) return word.term >= copy.term;
       if (word.role === ROLES.PRIMARY && word.term > copy.term) return true;
       // Started anew, it ran alone after this copy was made, or may have.
+      if (word.role === ROLES.WAITING && (word.flags & FLAGS.LAST_SOLO) !== 0) return word.term >= copy.term;
       const gaveUp = (word.flags & (FLAGS.PROMISED | FLAGS.COPY_WHOLE)) !== 0;
       if (word.role === ROLES.WAITING && !gaveUp && word.term > copy.term) return true;
       const asks = (word.flags & FLAGS.ASKS_PROMISE) !== 0 && word.generation === copy.generation;

@@ -10,8 +10,11 @@ import { evaluate } from "./step_waiting.ts";
 import { type PhaseOf, promised, type Turn } from "./turn.ts";
 import { type GroupEvent, type Phase, ROLES } from "./types.ts";
 
+/** More than any epoch's number, and exact. */
+const EPOCH_MAX = 2 ** 48;
+
 export function primaryStep(turn: Turn, event: GroupEvent): void {
-  if (event.kind === "qemu_lost" || event.kind === "engine_failed") return vmLost(turn, event.why);
+  if (event.kind === "qemu_lost" || event.kind === "engine_failed") return vmLost(turn, event);
   if (event.kind === "guest_off") return stop(turn, "the guest powered off");
   if (event.kind === "command") {
     if (event.command === "stop") return stop(turn, "the operator stopped it");
@@ -114,11 +117,16 @@ function stop(turn: Turn, why: string): void {
 }
 
 /** QEMU, or the engine, is gone: a whole copy takes over at once; without one the VM is down. */
-function vmLost(turn: Turn, why: string): void {
+function vmLost(turn: Turn, event: Extract<GroupEvent, { kind: "qemu_lost" | "engine_failed" }>): void {
   const { phase, state } = turn;
+  const { why } = event;
   if (phase.kind === "yielded") return;
   turn.act({ kind: "hold" }, { kind: "kill_qemu" });
   state.common = 0;
+  // Of this generation no other host's disks hold more, while this runner lives.
+  if (event.kind === "qemu_lost" && "generation" in phase) {
+    state.durable = { generation: phase.generation, epoch: EPOCH_MAX };
+  }
   const hasBackup = phase.kind === "protected" || phase.kind === "deciding" || phase.kind === "handing" ||
     phase.kind === "syncing" || (phase.kind === "going_solo" && phase.step === "writing") ||
     (phase.kind === "asynchronous" && !ranAlone(phase));

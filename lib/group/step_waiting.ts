@@ -3,7 +3,7 @@
 import { abandon, considerInvite } from "./step_backup.ts";
 import { diverge, divergedStep } from "./step_diverged.ts";
 import { enterSolo } from "./step_primary.ts";
-import { durableEpoch, lastSolo, type PhaseOf, type Turn, wantsPromise } from "./turn.ts";
+import { durableEpoch, endedHere, lastSolo, type PhaseOf, type Turn, wantsPromise } from "./turn.ts";
 import {
   FLAGS,
   type GroupEvent,
@@ -87,6 +87,8 @@ function useGrant(
   evaluate(turn);
 }
 
+const ENDED = "it was stopped here: start it when it is wanted";
+
 /** May this host start the VM from its disks? */
 export function evaluate(turn: Turn): void {
   const { phase, state } = turn;
@@ -99,6 +101,10 @@ export function evaluate(turn: Turn): void {
   if (silent) return evaluateAlone(turn, phase);
   if (peer === null) return;
   const other = relation(peer, state);
+  if (endedHere(disk) && !phase.wantsStart && other !== "newer") {
+    if (phase.why !== ENDED) turn.go({ ...phase, why: ENDED });
+    return;
+  }
   if (other === "gave way" || (other === "empty" && (phase.wantsStart || disk !== null))) {
     return judgeStart(turn, phase, true);
   }
@@ -136,7 +142,7 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
   if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
   if (peer.role === ROLES.BACKUP) {
     // The copy that might have been newer is given up, or it was before this host's last run.
-    const same = disk?.role === "primary" && peer.generation === disk.generation;
+    const same = (disk?.role === "primary" || endedHere(disk)) && peer.generation === disk?.generation;
     return (peer.flags & FLAGS.PROMISED) !== 0 && (same || lastSolo(disk)) ? "gave way" : "unclear";
   }
   if (peer.role !== ROLES.WAITING) {
@@ -148,17 +154,18 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
 }
 
 /** Both hosts wait with a whole copy of one generation. The one whose disks hold more epochs is the newer one: a reply may have left on
- * the strength of either one's journal. */
+ * the strength of either one's journal. In different terms the newer term is: it may have gone on alone, and its disks had all by then. */
 function bothWhole(state: GroupState, peer: Word): boolean {
   const { disk } = state;
   return disk !== null && disk.copy === "whole" && disk.role !== "stopped" && peer.role === ROLES.WAITING &&
-    peer.term > 0 && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
+    peer.term === disk.term && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
     peer.generation === disk.generation;
 }
 
 function ownRank(disk: Metadata | null): number {
   const term = disk?.term ?? 0;
-  if (disk?.role === "primary") return rank({ term, flags: lastSolo(disk) ? FLAGS.LAST_SOLO : 0 });
+  if (lastSolo(disk) || endedHere(disk)) return rank({ term, flags: FLAGS.LAST_SOLO });
+  if (disk?.role === "primary") return rank({ term, flags: 0 });
   return rank({ term, flags: disk?.copy === "whole" ? FLAGS.COPY_WHOLE : FLAGS.PROMISED });
 }
 

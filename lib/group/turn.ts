@@ -102,6 +102,11 @@ export function lastSolo(disk: Metadata | null): boolean {
   return disk !== null && disk.role === "primary" && (disk.copy === "none" || disk.copy === "partial");
 }
 
+/** True when the VM was ended on purpose here: nothing newer exists unless the other host says so, and only an order starts it. */
+export function endedHere(disk: Metadata | null): boolean {
+  return disk?.role === "stopped";
+}
+
 /** True when the peer asks for a promise while this waiting host has no copy of what it asks about. */
 function mayPromiseAtOnce(state: GroupState): boolean {
   const { peer, disk } = state;
@@ -117,7 +122,7 @@ function waitingWord(state: GroupState, asks: boolean): Word {
     return { generation, term, epoch: 0, role: ROLES.WAITING, flags: FLAGS.PROMISED };
   }
   let flags = asks ? FLAGS.ASKS_PROMISE : 0;
-  if (lastSolo(disk)) flags |= FLAGS.LAST_SOLO;
+  if (lastSolo(disk) || endedHere(disk)) flags |= FLAGS.LAST_SOLO;
   const epoch = durableEpoch(state);
   // A copy that is partial or stale is not started by its host: to say so is a promise that is written down already.
   if (disk?.role === "backup") flags |= disk.copy === "whole" ? FLAGS.COPY_WHOLE : FLAGS.PROMISED;

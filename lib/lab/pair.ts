@@ -6,6 +6,7 @@ import { EdgeError } from "../errors.ts";
 import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
 import type { Lab } from "./lab.ts";
 import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
+import { VolatileStorage } from "./volatile_storage.ts";
 
 /** What a pair is made of. */
 export interface PairOptions {
@@ -30,6 +31,8 @@ export interface PairOptions {
   vmToml?: string;
   arbiter?: "lan" | "manual";
   noOutputCommit?: boolean;
+  /** Each host's data directory loses at a power cut what was not synced. */
+  volatileStorage?: boolean;
   /** Each event of each runner. */
   onEvent?: (host: Host, event: RunnerEvent) => void;
 }
@@ -139,6 +142,7 @@ export class LabPair implements AsyncDisposable {
   readonly runners = new Map<Host, LabRunner>();
   /** All that were ever started, the first one first. */
   readonly started: LabRunner[] = [];
+  readonly #storages = new Map<Host, VolatileStorage>();
 
   private constructor(options: PairOptions, key: string) {
     this.#options = options;
@@ -161,6 +165,7 @@ export class LabPair implements AsyncDisposable {
     for (const host of HOSTS) await pair.#furnish(host);
     const disk = options.disk ?? DISK;
     if (disk > 0) await createDisk({ path: pair.image("a"), megabytes: disk });
+    if (options.volatileStorage) await pair.#mountStorages();
     return pair;
   }
 
@@ -168,6 +173,27 @@ export class LabPair implements AsyncDisposable {
   async empty(host: Host): Promise<void> {
     await Deno.remove(this.dataDirectory(host), { recursive: true });
     await this.#furnish(host);
+  }
+
+  async #mountStorages(): Promise<void> {
+    const { lab } = this.#options;
+    for (const host of HOSTS) {
+      const directory = this.dataDirectory(host);
+      this.#storages.set(host, await VolatileStorage.mount({ lab, host, directory }));
+    }
+  }
+
+  /** The volatile storage of a host. */
+  storage(host: Host): VolatileStorage {
+    const storage = this.#storages.get(host);
+    if (storage === undefined) throw new Error(`host ${host} has no volatile storage`);
+    return storage;
+  }
+
+  /** Cuts these hosts' power, their volatile storages first, all at once: what was not synced is gone, or with a seed a part of it. */
+  async cutPower(hosts: readonly Host[], seed?: number): Promise<void> {
+    await Promise.all(hosts.map((host) => this.storage(host).losePower(seed)));
+    await Promise.all(hosts.map((host) => this.#options.lab.powerOff(host)));
   }
 
   dataDirectory(host: Host): string {
@@ -194,13 +220,30 @@ export class LabPair implements AsyncDisposable {
       ...(options.begin ? ["--start"] : []),
       ...(this.#options.noOutputCommit ? ["--no-output-commit"] : []),
     ];
-    const child = this.#options.lab.exec(host, words, { stdin: "null", stdout: "piped", stderr: "piped" });
+    const booted = this.#storages.has(host) ? await this.#boot(host) : [];
+    const child = this.#options.lab.exec(host, [...booted, ...words], {
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
     const runner = new LabRunner(host, child, (event) => this.#options.onEvent?.(host, event));
     this.runners.set(host, runner);
     this.started.push(runner);
     await runner.event((event) => event.event === "state");
     runner.client = await ControlClient.connect(`${this.runDirectory(host)}/runner.sock`);
     return runner;
+  }
+
+  /** After a power cut a host's storage is mounted anew, and its kernel is another boot: what relies on the page cache must see that.
+   * The words that run a command in this boot. */
+  async #boot(host: Host): Promise<string[]> {
+    const file = `${this.#options.directory}/boot-${host}`;
+    const storage = this.storage(host);
+    const first = !storage.mounted;
+    if (first) await storage.remount();
+    if (first || !(await exists(file))) await Deno.writeTextFile(file, `${crypto.randomUUID()}\n`);
+    const script = `mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`;
+    return ["sh", "-c", script, file];
   }
 
   /** A host's runner. Throws when it was never started. */
@@ -235,6 +278,7 @@ export class LabPair implements AsyncDisposable {
       await runner.stderr();
     }
     clearTimeout(late);
+    for (const storage of this.#storages.values()) await storage[Symbol.asyncDispose]();
     for (const host of HOSTS) {
       await Deno.remove(`/run/isf-${this.#options.lab.id}-${host}`, { recursive: true }).catch(() => {});
     }
@@ -292,4 +336,8 @@ ${disk > 0 ? `[[disk]]\npath = "disk.img"\n` : ""}[[nic]]
 mac = "52:54:00:12:34:56"
 `;
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
 }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { readNodeId } from "../node_id.ts";
+import { KERNEL_LEASE_LEAST_MS, kernelLeaseMs } from "./nft_lease.ts";
 import { parseToml, readInput } from "./toml.ts";
 
 const IPV4 = { error: "it must be an IPv4 address such as 10.0.0.1" };
@@ -91,6 +92,10 @@ const configSchema = z.strictObject({
     /** Time without a commit after which the backup counts as not keeping up. */
     stall_ms: within("ms", 50, 60000).default(2000),
   }).prefault({}),
+  fencing: z.strictObject({
+    /** The kernel itself drops the guest's frames when the engine has not renewed its lease (nftables). */
+    kernel_lease: z.boolean().default(true),
+  }).prefault({}),
   sync: z.strictObject({
     /** The most that a first sync or resync may send; none: as fast as the line and the backup take it. */
     rate_mbit: within("Mbit/s", 1, 100000).optional(),
@@ -100,6 +105,16 @@ const configSchema = z.strictObject({
     context.addIssue({ code: "custom", path, message });
   const lease = leaseProblem(config.heartbeat, config.heartbeat);
   if (lease !== undefined) refuse(["heartbeat", "takeover_ms"], lease);
+  const { kernel_lease } = config.fencing;
+  if (
+    kernel_lease && lease === undefined && kernelLeaseMs(config.heartbeat.takeover_ms) < KERNEL_LEASE_LEAST_MS
+  ) {
+    refuse(
+      ["heartbeat", "takeover_ms"],
+      `the kernel's lease is 40 % of it and must have ${KERNEL_LEASE_LEAST_MS} ms: ` +
+        "allowed: 50 or more, or kernel_lease = false in [fencing]",
+    );
+  }
   if (config.rhythm.max_epoch_ms < config.rhythm.min_epoch_ms) {
     refuse(["rhythm", "max_epoch_ms"], `it must not be below min_epoch_ms (${config.rhythm.min_epoch_ms})`);
   }

@@ -1,9 +1,11 @@
 /** One VM on one host: its engine with all parts, and the QEMU process that runs it or stands by. Performs; decides nothing. */
 
 import { Engine, type EngineLibrary } from "../../ffi/engine.ts";
+import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { commandLine, type HostSide, vmPaths } from "./command_line.ts";
 import { type HostConfig, listens } from "./host_config.ts";
+import { type Fencing, kernelLeaseMs, NftLease } from "./nft_lease.ts";
 import { type QemuExit, QemuProcess, userIds } from "./qemu.ts";
 import { servedDisks, type VmSpec } from "./spec.ts";
 
@@ -43,18 +45,27 @@ export function tapName(vm: string, index: number): string {
   return `isf${hash.toString(16).padStart(8, "0")}n${index}`;
 }
 
+interface Parts {
+  engine: Engine;
+  runDir: string;
+  memory: number;
+  lease: NftLease | undefined;
+}
+
 /** A VM's engine and QEMU. Made by `Machine.open`. */
 export class Machine implements AsyncDisposable {
   readonly engine: Engine;
   readonly runDir: string;
   readonly #options: MachineOptions;
   readonly #memoryPath: string;
+  readonly #lease: NftLease | undefined;
   #qemu: QemuProcess | undefined;
   /** Called when a QEMU ends that nobody here ended. */
   onQemuExit: (exit: QemuExit) => void = () => {};
 
-  private constructor(options: MachineOptions, parts: { engine: Engine; runDir: string; memory: number }) {
+  private constructor(options: MachineOptions, parts: Parts) {
     this.#options = options;
+    this.#lease = parts.lease;
     this.engine = parts.engine;
     this.runDir = parts.runDir;
     this.#memoryPath = `/proc/${Deno.pid}/fd/${parts.memory}`;
@@ -67,7 +78,7 @@ export class Machine implements AsyncDisposable {
     const paths = vmPaths(runDir);
     Deno.mkdirSync(runDir, { recursive: true, mode: 0o711 });
     Deno.chmodSync(runDir, 0o711);
-    Deno.mkdirSync(`${host.data_dir}/${spec.name}`, { recursive: true, mode: 0o700 });
+    makeDurableDirectory(`${host.data_dir}/${spec.name}`, 0o700);
     const engine = new Engine({ library, runDir, secret });
     try {
       const { rhythm } = host;
@@ -89,11 +100,19 @@ export class Machine implements AsyncDisposable {
           socket: paths.disk(disk.name),
         });
       }
-      for (const [index, nic] of spec.nic.entries()) {
+      const taps = spec.nic.map((nic, index) => {
+        const tap = tapName(spec.name, index);
         const bridge = nic.bridge ?? host.lan?.bridge ?? "";
-        engine.nicAdd({ tap: tapName(spec.name, index), bridge, socket: paths.nic(index) });
-      }
-      return new Machine(options, { engine, runDir, memory });
+        return { tap, nic: engine.nicAdd({ tap, bridge, socket: paths.nic(index) }) };
+      });
+      const lease = host.fencing.kernel_lease
+        ? await NftLease.install({
+          taps,
+          lease_ms: kernelLeaseMs(host.heartbeat.takeover_ms),
+          leased: ({ nic, secret, lease_ms }) => engine.nicLease({ nic, secret, leaseUs: lease_ms * 1000 }),
+        })
+        : undefined;
+      return new Machine(options, { engine, runDir, memory, lease });
     } catch (error) {
       await engine.close();
       throw error;
@@ -118,6 +137,17 @@ export class Machine implements AsyncDisposable {
       reference: host.lan?.reference ?? "",
       lan: host.lan?.reference === undefined ? "" : host.lan.bridge,
     });
+  }
+
+  /** What keeps this host silent once it was taken over. */
+  get fencing(): Fencing {
+    return this.#lease?.state ??
+      { fencing: "gate only", why: "kernel_lease is false in the host's file", hint: "Set it to true." };
+  }
+
+  /** Looks after the kernel's lease, where there is to be one; returns what an operator should know, or undefined. */
+  async checkFencing(): Promise<string | undefined> {
+    return await this.#lease?.check();
   }
 
   get qemuRuns(): boolean {
@@ -209,5 +239,6 @@ export class Machine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await this.engine.close();
+    await this.#lease?.[Symbol.asyncDispose]();
   }
 }

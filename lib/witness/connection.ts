@@ -153,7 +153,7 @@ export class Connection {
   #take(reply: Reply): void {
     if (this.#over) return;
     if ("protocol" in reply) {
-      if (this.#open) return this.end("it says what no witness says");
+      if (this.#open || reply.protocol !== PROTOCOL) return this.end("it says what no witness says");
       clearTimeout(this.#late);
       this.#open = true;
       return this.#events.opened();

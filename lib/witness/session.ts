@@ -126,16 +126,15 @@ export class Session {
     };
   }
 
-  /** The next line; null at the end. What is no line at all, or too long, is an end with a reason. */
+  /** The next line; null at the end. A line that is too long is the end, without a word: the rest of it is not waited for. */
   async #next(lines: AsyncGenerator<string>): Promise<string | null> {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#socket.destroy(), this.#context.idleMs);
     try {
       const { value, done } = await lines.next();
       return done ? null : value;
-    } catch (error) {
-      if (error instanceof EdgeError) throw MALFORMED;
-      return null; // the connection broke
+    } catch {
+      return null; // the connection broke, or a line was too long
     }
   }
 

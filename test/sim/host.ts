@@ -299,7 +299,7 @@ export class SimHost {
     const [task] = this.#tasks;
     if (task === undefined) return;
     task.work((answer) => {
-      if (task.falls) return this.#fall(task.falls);
+      if (task.falls && this.deadline !== null) return this.#fall(task.falls);
       this.#tasks.shift();
       this.#next();
       this.dispatch(answer);
@@ -322,7 +322,7 @@ export class SimHost {
 
   #write(metadata: Metadata, falls: Action | null): void {
     const { world, file } = this;
-    this.#slow(falls, (done) => {
+    const write = (done: (answer: GroupEvent) => void) => {
       const written = this.store.write(metadata).then(
         (): GroupEvent => ({ kind: "written", metadata }),
         (error): GroupEvent => ({ kind: "write_failed", why: error.message }),
@@ -335,6 +335,9 @@ export class SimHost {
           if (life === this.#life) done(answer);
         }));
       });
-    });
+    };
+    const raises = metadata.role === "primary" && metadata.term > (this.store.newest?.term ?? 0);
+    // After a power loss the newer term counts: so by then this host's disks have all.
+    this.#slow(falls, (done) => raises ? this.engine.flusher.whenClean(() => write(done)) : write(done));
   }
 }

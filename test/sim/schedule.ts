@@ -76,7 +76,7 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
     make: (c) => ({
       kind: "power_off_both",
       at: at(c),
-      gap: c.chance(0.5) ? 0 : ms(c, 0, 150),
+      gap: c.chance(0.5) ? 0 : ms(c, 0, 150), // the second one is off before all is mended
       back: until(c, 50, 900),
       backPeer: until(c, 50, 900),
     }),
@@ -211,7 +211,7 @@ export function generate(seed: number, arbiter?: ArbiterName): Schedule {
     const last = faults.at(-1) as Fault;
     const other = faults.at(-2);
     if (other !== undefined && chance.chance(0.4)) {
-      last.at = Math.round((other.at + chance.between(0, 150)) * 10) / 10;
+      last.at = Math.min(FAULTS_MS, Math.round((other.at + chance.between(0, 150)) * 10) / 10);
     }
   }
   faults.sort((a, b) => a.at - b.at);

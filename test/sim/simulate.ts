@@ -42,7 +42,9 @@ export interface SimulateOptions {
 /** Only what a person would do: start a VM that ended, where it ended. */
 function operator(world: World): void {
   for (const host of world.hosts) {
-    if (host.running && !host.frozen && host.state.phase.kind === "stopped") {
+    const { phase, disk } = host.state;
+    const ended = phase.kind === "stopped" || (phase.kind === "waiting" && disk?.role === "stopped");
+    if (host.running && ended) {
       world.note(`${host.name} operator starts`);
       host.told("start");
     }

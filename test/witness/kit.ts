@@ -2,7 +2,6 @@
 
 import { connect, type TLSSocket } from "node:tls";
 import { boundedLines } from "../../ffi/events.ts";
-import { X509Certificate } from "node:crypto";
 import { makeCertifiedKey } from "../../lib/node/certificate.ts";
 import { type Identity, openIdentity } from "../../lib/node/identity.ts";
 import { nodeIdOf } from "../../lib/node_id.ts";
@@ -134,6 +133,10 @@ export class OwnProcess {
     }
   }
 
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
   /** Ends it as a power cut would, but for the disk. */
   async kill(signal: Deno.Signal = "SIGKILL"): Promise<Deno.CommandStatus> {
     try {
@@ -197,9 +200,4 @@ export class Raw implements Disposable {
   [Symbol.dispose](): void {
     this.socket.destroy();
   }
-}
-
-/** The certificate of an identity, in DER. */
-export function derOf(identity: Identity): Uint8Array {
-  return new X509Certificate(identity.certificate).raw;
 }
