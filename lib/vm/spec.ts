@@ -1,6 +1,7 @@
 /** What a VM is: the TOML file that is the same on both hosts. */
 
 import { z } from "zod";
+import { degradationSchema } from "./degradation.ts";
 import { parseToml, readInput } from "./toml.ts";
 
 /** QEMU devices that cannot be replicated, and why. */
@@ -108,6 +109,7 @@ const specSchema = z.strictObject({
   cmdline: z.string().max(2000, { error: "allowed: at most 2,000 characters" }).optional(),
   devices: z.array(deviceText).max(8, { error: "allowed: at most 8 devices" }).default([]),
   disk: z.array(diskSchema).max(7, { error: "allowed: at most 7 disks" }).default([]),
+  degradation: degradationSchema,
   nic: z.array(nicSchema).max(8, { error: "allowed: at most 8 NICs" }).default([]),
 }).superRefine((spec, context) => {
   const refuse = (path: PropertyKey[], message: string) =>
