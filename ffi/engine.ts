@@ -233,12 +233,12 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check(`slow the guest by ${percent} %`, this.#calls.isf_throttle(this.#live(), percent));
   }
 
-  /** A term: output leaves at once under its grant; null: it waits for commits again. */
-  asynchronous(term: number | null): Promise<void> {
+  asynchronous(output: { on: boolean; term: number }): Promise<void> {
+    const { on, term } = output;
     return this.#slow(
-      term === null ? "hold output again" : `go on asynchronously in term ${term}`,
+      on ? `go on asynchronously in term ${term}` : "let output wait again",
       [],
-      (handle) => this.#calls.isf_asynchronous(handle, term === null ? 0 : 1, BigInt(term ?? 0)),
+      (handle) => this.#calls.isf_asynchronous(handle, on ? 1 : 0, BigInt(term)),
     ).then(() => {});
   }
 

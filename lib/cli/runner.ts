@@ -9,10 +9,11 @@ import { arbiterOf } from "../group/arbiter.ts";
 import { ControlServer } from "../group/control_socket.ts";
 import { metadataFile, MetadataStore } from "../group/metadata.ts";
 import type { RemoteArbiter } from "../group/remote_arbiter.ts";
+import { Pacing } from "../group/pacing.ts";
 import { Runner } from "../group/runner.ts";
 import { openIdentity } from "../node/identity.ts";
 import { chooseAccel } from "../vm/accel.ts";
-import { type HostConfig, readHostConfig, readKey } from "../vm/host_config.ts";
+import { type HostConfig, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
 import { sayState } from "../vm/nft_lease.ts";
 import { qemuVersion } from "../vm/qemu.ts";
@@ -200,6 +201,8 @@ function line(event: Record<string, unknown>): string | undefined {
       return `refused: ${event["what"]}`;
     case "promoted":
       return `the VM goes on here, from epoch ${event["epoch"]}`;
+    case "recovered":
+      return String(event["text"]);
     case "verified":
       return verdict(event);
   }
@@ -253,6 +256,13 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     remote: openWitness(spec, host),
     start: given.start,
     report,
+    pace: new Pacing({
+      engine: machine.engine,
+      policy: spec.degradation,
+      rhythm: rhythmOf(host),
+      report,
+      dispatch: (event) => runner.dispatch(event),
+    }),
   });
   await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
   servers.push(control);

@@ -20,6 +20,8 @@ export function groupEvent(event: EngineEvent): GroupEvent | null {
       return { kind: "whole", epoch: event.epoch };
     case "stalled":
       return { kind: "stalled" };
+    case "synchronous":
+      return { kind: "synchronous" };
     case "handed":
       return { kind: "handed" };
     case "qemu_lost":

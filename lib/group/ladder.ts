@@ -63,10 +63,18 @@ export interface LadderState {
   stuck: boolean;
 }
 
-/** What one sample led to. `why` names what was measured. */
+/** A step from one rung to another. `why` names what was measured. */
+export interface Change {
+  from: Rung;
+  to: Rung;
+  down: boolean;
+  why: string;
+}
+
+/** What one sample led to. */
 export interface LadderStep {
   state: LadderState;
-  change: { from: Rung; to: Rung; why: string } | null;
+  change: Change | null;
   /** It has just become clear that the last rung is not enough. */
   stuck: string | null;
 }
@@ -146,7 +154,11 @@ export function climb(before: LadderState, sample: Sample, policy: DegradationPo
     const relapses = failed ? Math.min(state.relapses + 1, RELAPSES_MOST) : state.relapses;
     const next = settled(state, { rung: state.rung + 1, t_ms: sample.t_ms });
     const why = reason(sample, policy);
-    return { state: { ...next, relapses, rose_ms: null }, change: { from, to: lower, why }, stuck: null };
+    return {
+      state: { ...next, relapses, rose_ms: null },
+      change: { from, to: lower, down: true, why },
+      stuck: null,
+    };
   }
   if (strained && !state.stuck) {
     return { state: { ...state, stuck: true }, change: null, stuck: reason(sample, policy) };
@@ -155,7 +167,11 @@ export function climb(before: LadderState, sample: Sample, policy: DegradationPo
   if (upper !== undefined && state.ease_ms >= UP_MS * 2 ** state.relapses) {
     const next = settled(state, { rung: state.rung - 1, t_ms: sample.t_ms });
     const why = reason(sample, policy);
-    return { state: { ...next, rose_ms: sample.t_ms }, change: { from, to: upper, why }, stuck: null };
+    return {
+      state: { ...next, rose_ms: sample.t_ms },
+      change: { from, to: upper, down: false, why },
+      stuck: null,
+    };
   }
   return { state, change: null, stuck: null };
 }
@@ -201,7 +217,9 @@ function foreseen(sample: Sample, here: Rung, there: Rung): number {
 function reason(sample: Sample, policy: DegradationPolicy): string {
   const line = sample.line_bytes_s === 0 ? "" : `, the line takes ${mbit(sample.line_bytes_s)}`;
   const stall = sample.stalled ? ", nothing is committed" : "";
-  return `a commit takes ${Math.round(sample.latency_ms)} ms, the bound is ${policy.max_added_ms} ms; the guest makes ` +
+  return `a commit takes ${
+    Math.round(sample.latency_ms)
+  } ms, the bound is ${policy.max_added_ms} ms; the guest makes ` +
     `${mbit(sample.wanted_bytes_s)}${line}${stall}`;
 }
 

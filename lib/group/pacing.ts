@@ -4,6 +4,7 @@ import type { Engine } from "../../ffi/engine.ts";
 import { MODES, type StatusPage } from "../../ffi/status.ts";
 import {
   beginLadder,
+  type Change,
   climb,
   type DegradationPolicy,
   type LadderState,
@@ -57,7 +58,7 @@ export class Pacing implements Disposable {
   readonly #ladder: Rung[];
   readonly #timer: ReturnType<typeof setInterval>;
   #state: LadderState = beginLadder();
-  #applied: string;
+  #applied: Rung;
   #why = "";
   #since_us: number;
   #asked_ms = -Infinity;
@@ -67,12 +68,12 @@ export class Pacing implements Disposable {
     this.#options = options;
     this.#ladder = rungs(options.policy);
     this.#since_us = options.engine.clockUs();
-    this.#applied = key(this.#ladder[0]!);
+    this.#applied = this.#ladder[0]!;
     this.#timer = setInterval(() => this.look(), SAMPLE_MS);
   }
 
   get view(): PaceView {
-    const { level, percent, epoch_ms } = this.#rung;
+    const { level, percent, epoch_ms } = this.#applied;
     return { level, percent, epoch_ms, stuck: this.#state.stuck, why: this.#why, since_us: this.#since_us };
   }
 
@@ -88,7 +89,7 @@ export class Pacing implements Disposable {
     if (mode !== MODES.PROTECTED || page.get("behind_us") === 0) return this.#over();
     const { state, change, stuck } = climb(this.#state, this.#sample(page), this.#options.policy);
     this.#state = state;
-    if (change !== null) this.#changed(change.from, change.to, change.why);
+    if (change !== null) this.#changed(change);
     if (stuck !== null) this.#stuck(stuck);
     this.#apply(page);
   }
@@ -114,8 +115,7 @@ export class Pacing implements Disposable {
     };
   }
 
-  #changed(from: Rung, to: Rung, why: string): void {
-    const down = this.#ladder.indexOf(to) > this.#ladder.indexOf(from) || key(from) === key(to);
+  #changed({ from, to, down, why }: Change): void {
     this.#why = to.level === "full" ? "" : why;
     this.#since_us = this.#options.engine.clockUs();
     this.#report(down ? "degraded" : "recovered", {
@@ -126,7 +126,9 @@ export class Pacing implements Disposable {
       why,
       text: down ? `${said(to)}: ${why}` : `${said(to)} again: ${why}`,
     });
-    if (down) this.#report("alarm", { code: "degraded", text: `The backup does not keep up. ${said(to)}: ${why}` });
+    if (down) {
+      this.#report("alarm", { code: "degraded", text: `The backup does not keep up. ${said(to)}: ${why}` });
+    }
     this.#asked_ms = -Infinity;
   }
 
@@ -145,7 +147,7 @@ export class Pacing implements Disposable {
     this.#before = null;
     this.#why = "";
     if (from.level === "full") return;
-    this.#changed(from, this.#rung, "the VM is not protected now");
+    this.#changed({ from, to: this.#rung, down: false, why: "the VM is not protected now" });
     this.#tell(this.#rung);
   }
 
@@ -166,8 +168,8 @@ export class Pacing implements Disposable {
   }
 
   #tell(rung: Rung): void {
-    if (key(rung) === this.#applied) return;
-    this.#applied = key(rung);
+    if (rung === this.#applied) return;
+    this.#applied = rung;
     const { engine, rhythm } = this.#options;
     const minUs = Math.max(rhythm.minUs, Math.round((rung.epoch_ms ?? 0) * 1000));
     const maxUs = Math.max(rhythm.maxUs, minUs);
@@ -178,10 +180,6 @@ export class Pacing implements Disposable {
   #report(event: string, fields: Record<string, unknown>): void {
     this.#options.report({ event, t_us: this.#options.engine.clockUs(), ...fields });
   }
-}
-
-function key(rung: Rung): string {
-  return `${rung.epoch_ms} ${rung.dirty_factor} ${rung.percent}`;
 }
 
 /** What a rung does, in words. */

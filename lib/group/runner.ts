@@ -13,6 +13,7 @@ import { farewell } from "./farewell.ts";
 import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
 import type { RemoteArbiter } from "./remote_arbiter.ts";
+import type { Pacing } from "./pacing.ts";
 import { RemoteDesk } from "./remote_desk.ts";
 import { keepDisks } from "./restore_point.ts";
 import { sentence } from "./sentence.ts";
@@ -51,6 +52,8 @@ export interface RunnerOptions {
   remote?: RemoteArbiter | undefined;
   /** Where disks that were given up are kept. */
   restorePoints: string;
+  /** What is done when the backup does not keep up. Ends with the runner. */
+  pace?: Pacing;
   /** Start the VM here, as this host's answer to "who begins". */
   start: boolean;
   /** Everything that happens, for people and for `serve`. */
@@ -128,7 +131,7 @@ export class Runner implements AsyncDisposable {
     return {
       phase: phase.kind,
       since_us: this.#since_us,
-      sentence: sentence(this.#state, engine),
+      sentence: sentence(this.#state, engine, this.#options.pace?.view),
       term: phase.kind === "off" || phase.kind === "waiting" ? 0 : phase.term,
       metadata: disk,
       peer,
@@ -136,6 +139,7 @@ export class Runner implements AsyncDisposable {
       silent,
       arbiter: { name: this.#options.settings.arbiter.name, state: this.#state.witness },
       durable: this.#state.durable,
+      pace: this.#options.pace?.view,
       engine,
     };
   }
@@ -157,6 +161,7 @@ export class Runner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending = true;
     this.#watch[Symbol.dispose]();
+    this.#options.pace?.[Symbol.dispose]();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#machine.kill().catch(() => {});
     this.#abort.abort();
@@ -238,7 +243,7 @@ export class Runner implements AsyncDisposable {
       case "release_term":
         return this.#desk.release(action.term);
       case "asynchronous":
-        return this.#report("problem", { text: "this engine lets no output leave before its commit" });
+        return this.#later(() => engine.asynchronous(action).then(() => null), () => null);
       case "keep_disks":
         return this.#later(() => this.#keep(action.label), (why) => ({ kind: "keep_failed", why }));
       default:
@@ -257,17 +262,17 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Runs slow work behind what is under way; its result is an event. */
-  #later(work: () => Promise<GroupEvent>, failed: (why: string) => GroupEvent): void {
+  #later(work: () => Promise<GroupEvent | null>, failed: (why: string) => GroupEvent | null): void {
     this.#work = this.#work.then(async () => {
       if (this.#ending) return;
-      let answer: GroupEvent;
+      let answer: GroupEvent | null;
       try {
         answer = await work();
       } catch (error) {
         answer = failed(errorText(error));
         this.#report("problem", { text: errorText(error) });
       }
-      this.dispatch(answer);
+      if (answer !== null) this.dispatch(answer);
     });
   }
 

@@ -1,12 +1,14 @@
 /** The one sentence about a VM's protection: true in every state, with what to do where there is something to do. */
 
 import type { Status } from "../../ffi/status.ts";
+import type { PaceView } from "./pacing.ts";
 import type { GroupState } from "./types.ts";
 
 const MIB = 1024 * 1024;
 
-/** One sentence on what this host does for the VM now. `engine`: its counters, for progress. */
-export function sentence(state: GroupState, engine?: Status): string {
+/** One sentence on what this host does for the VM now. `engine`: its counters, for progress; `pace`: what is done because the
+ * backup does not keep up. */
+export function sentence(state: GroupState, engine?: Status, pace?: PaceView): string {
   const { phase } = state;
   switch (phase.kind) {
     case "off":
@@ -22,7 +24,7 @@ export function sentence(state: GroupState, engine?: Status): string {
     case "protected":
       return `Protected: safe to lose either machine${
         state.witness === "lost" ? ", but nobody takes over by itself: the arbiter is not reachable" : ""
-      }.`;
+      }${slowed(pace)}.`;
     case "asynchronous":
       return phase.step === "asking" || phase.step === "returning"
         ? "Protected: safe to lose either machine."
@@ -62,6 +64,16 @@ export function sentence(state: GroupState, engine?: Status): string {
     default:
       return phase satisfies never;
   }
+}
+
+/** What protection costs more than usual now. */
+function slowed(pace: PaceView | undefined): string {
+  if (pace === undefined || (pace.level === "full" && !pace.stuck)) return "";
+  const why = pace.why === "" ? "" : ` because the backup does not keep up (${pace.why})`;
+  const longer = `replies take up to ${Math.round(pace.epoch_ms ?? 0)} ms longer`;
+  const slower = `the guest is slowed by ${pace.percent} %`;
+  const done = pace.percent > 0 ? slower : pace.epoch_ms !== null ? longer : "replies take long";
+  return `; ${done}${why}`;
 }
 
 /** How far a sync is, how fast it goes and how long it will still take. */

@@ -162,6 +162,17 @@ export function leaseProblem(primary: Heartbeat, other: Heartbeat): string | und
 /** A checked host file, defaults filled in. */
 export type HostConfig = z.infer<typeof configSchema>;
 
+/** The rhythm of checkpoints, as the engine takes it. */
+export function rhythmOf({ rhythm }: HostConfig) {
+  return {
+    minUs: Math.round(rhythm.min_epoch_ms * 1000),
+    maxUs: Math.round(rhythm.max_epoch_ms * 1000),
+    dirtyPages: rhythm.dirty_pages,
+    inflight: rhythm.inflight,
+    stallUs: rhythm.stall_ms * 1000,
+  };
+}
+
 /** Checks the text of a host file. Throws InputError with every problem. */
 export function parseHostConfig(source: { file: string; text: string }): HostConfig {
   return parseToml(configSchema, source);

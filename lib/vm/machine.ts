@@ -4,7 +4,7 @@ import { Engine, type EngineLibrary } from "../../ffi/engine.ts";
 import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { commandLine, type HostSide, vmPaths } from "./command_line.ts";
-import { type HostConfig, listens } from "./host_config.ts";
+import { type HostConfig, listens, rhythmOf } from "./host_config.ts";
 import { type Fencing, kernelLeaseMs, NftLease } from "./nft_lease.ts";
 import { type QemuExit, QemuProcess, userIds } from "./qemu.ts";
 import { servedDisks, type VmSpec } from "./spec.ts";
@@ -81,14 +81,7 @@ export class Machine implements AsyncDisposable {
     makeDurableDirectory(`${host.data_dir}/${spec.name}`, 0o700);
     const engine = new Engine({ library, runDir, secret });
     try {
-      const { rhythm } = host;
-      engine.rhythm({
-        minUs: Math.round(rhythm.min_epoch_ms * 1000),
-        maxUs: Math.round(rhythm.max_epoch_ms * 1000),
-        dirtyPages: rhythm.dirty_pages,
-        inflight: rhythm.inflight,
-        stallUs: rhythm.stall_ms * 1000,
-      });
+      engine.rhythm(rhythmOf(host));
       engine.syncRate(Math.round((host.sync.rate_mbit ?? 0) * 1e6 / 8));
       const memory = engine.memoryNew(spec.memory * MIB);
       for (const disk of servedDisks(spec, host.data_dir)) {
