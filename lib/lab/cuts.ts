@@ -7,6 +7,7 @@
 import { runCommand } from "./command.ts";
 import {
   type Host,
+  HOSTS,
   type LanDirection,
   type Link,
   type LinkDirection,
@@ -48,6 +49,14 @@ export async function cut(id: string, drops: readonly Drop[]): Promise<void> {
 /** Takes cuts back; what was not cut stays as it is. */
 export async function mend(id: string, drops: readonly Drop[]): Promise<void> {
   await Promise.all(drops.map((drop) => nft(id, drop.place, removeLines("cut", drop.device))));
+}
+
+/** Parts the hosts' two ports of the switch from each other, or joins them again. */
+export async function partPorts(id: string, parted: boolean): Promise<void> {
+  for (const host of HOSTS) {
+    const port = ["dev", `host-${host}`, "isolated", parted ? "on" : "off"];
+    await runCommand(["bridge", "-n", namespaceOf(id, "lan"), "link", "set", ...port], { op: OP });
+  }
 }
 
 /** Drops a share of a replication line's frames, both ways, at random; 0 takes the loss away. */

@@ -9,7 +9,7 @@
  */
 
 import { EdgeError } from "../errors.ts";
-import { allDrops, cut, lanDrops, linkDrops, loseFrames, mend } from "./cuts.ts";
+import { allDrops, cut, lanDrops, linkDrops, loseFrames, mend, partPorts } from "./cuts.ts";
 import { mountSource, removeMounts } from "./mounts.ts";
 import { type MonotonicClock, monotonicClock } from "./monotonic.ts";
 import {
@@ -211,6 +211,16 @@ export class Lab implements AsyncDisposable {
     return await this.#timed(() => mend(this.id, lanDrops(host, "both")));
   }
 
+  /** Loses all frames between the two hosts on the LAN; each goes on to hear everybody else there. */
+  async partLan(): Promise<Fault> {
+    return await this.#timed(() => partPorts(this.id, true));
+  }
+
+  /** Takes partLan back. */
+  async joinLan(): Promise<Fault> {
+    return await this.#timed(() => partPorts(this.id, false));
+  }
+
   /** Pulls a replication line's cable: both interfaces lose their carrier or go down. */
   async unplugLink(link: Link): Promise<Fault> {
     return await this.#timed(() => this.#setLink(link, "down"));
@@ -271,6 +281,7 @@ export class Lab implements AsyncDisposable {
       if (this.#isOff(host)) await this.powerOn(host);
     }
     await mend(this.id, allDrops());
+    await this.joinLan();
     for (const link of LINKS) {
       await this.plugLink(link);
       const { rate_mbit, links } = readConfig(this.id);

@@ -7,6 +7,7 @@ import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
 import type { Lab } from "./lab.ts";
 import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
 import { VolatileStorage } from "./volatile_storage.ts";
+import { LabWitness } from "./witness.ts";
 
 /** What a pair is made of. */
 export interface PairOptions {
@@ -29,7 +30,8 @@ export interface PairOptions {
   hostToml?: string;
   /** Further lines for the VM's file, before its tables. */
   vmToml?: string;
-  arbiter?: "lan" | "manual";
+  /** With "witness" there is one, on the LAN. */
+  arbiter?: "lan" | "manual" | "witness";
   noOutputCommit?: boolean;
   /** Each host's data directory loses at a power cut what was not synced. */
   volatileStorage?: boolean;
@@ -139,14 +141,19 @@ export class LabRunner {
 export class LabPair implements AsyncDisposable {
   readonly #options: PairOptions;
   readonly #key: string;
+  readonly #witness: LabWitness | undefined;
   readonly runners = new Map<Host, LabRunner>();
   /** All that were ever started, the first one first. */
   readonly started: LabRunner[] = [];
   readonly #storages = new Map<Host, VolatileStorage>();
 
-  private constructor(options: PairOptions, key: string) {
+  private constructor(
+    options: PairOptions,
+    { key, witness }: { key: string; witness: LabWitness | undefined },
+  ) {
     this.#options = options;
     this.#key = key;
+    this.#witness = witness;
   }
 
   /** Writes all files. Nothing runs yet. */
@@ -161,7 +168,8 @@ export class LabPair implements AsyncDisposable {
     const key = [...crypto.getRandomValues(new Uint8Array(32))].map((byte) =>
       byte.toString(16).padStart(2, "0")
     ).join("");
-    const pair = new LabPair(options, key);
+    const witness = options.arbiter === "witness" ? await LabWitness.start(options) : undefined;
+    const pair = new LabPair(options, { key, witness });
     for (const host of HOSTS) await pair.#furnish(host);
     const disk = options.disk ?? DISK;
     if (disk > 0) await createDisk({ path: pair.image("a"), megabytes: disk });
@@ -253,6 +261,12 @@ export class LabPair implements AsyncDisposable {
     return runner;
   }
 
+  /** The witness. Throws when another arbiter decides. */
+  get witness(): LabWitness {
+    if (this.#witness === undefined) throw new Error("this pair has no witness");
+    return this.#witness;
+  }
+
   /** Both runners, the VM beginning on host A, and waits until it is protected. */
   async protect(bound_ms = 90_000): Promise<void> {
     const [, primary] = await Promise.all([this.start("b"), this.start("a", { begin: true })]);
@@ -279,6 +293,7 @@ export class LabPair implements AsyncDisposable {
     }
     clearTimeout(late);
     for (const storage of this.#storages.values()) await storage[Symbol.asyncDispose]();
+    await this.#witness?.[Symbol.asyncDispose]();
     for (const host of HOSTS) {
       await Deno.remove(`/run/isf-${this.#options.lab.id}-${host}`, { recursive: true }).catch(() => {});
     }
@@ -314,7 +329,7 @@ local = "${ADDRESSES.lan[host]}"
 peer = "${ADDRESSES.lan[other]}"
 bridge = "${BRIDGE}"
 reference = "${ADDRESSES.reference}"
-[heartbeat]
+${this.#witness?.table(host) ?? ""}[heartbeat]
 takeover_ms = ${takeover}
 ${hostToml}`;
   }
