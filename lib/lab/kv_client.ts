@@ -44,6 +44,8 @@ export interface KvSummary {
   /** Without an answer. */
   ambiguous: number;
   reconnects: number;
+  /** How long they ran. */
+  seconds: number;
   operations_per_s: number;
   /** Of all answers, in microseconds. */
   p50_us: number;
@@ -129,13 +131,15 @@ class Run {
   summary(began_us: number): KvSummary {
     const t_us = this.env.clock();
     const took_us = this.#took_us.toSorted((a, b) => a - b);
+    const seconds = (t_us - began_us) / 1e6;
     return {
       event: "summary",
       t_us,
       operations: this.history.length,
       ambiguous: this.#ambiguous,
       reconnects: this.reconnects,
-      operations_per_s: Math.round(took_us.length / ((t_us - began_us) / 1e6)),
+      seconds: Math.round(seconds),
+      operations_per_s: Math.round(took_us.length / seconds),
       p50_us: took_us[took_us.length >> 1] ?? 0,
       longest_us: took_us.at(-1) ?? 0,
       errors: this.errors,

@@ -25,6 +25,7 @@ export interface KvLoadOptions {
 
 /** A verdict with what was measured. */
 export interface KvOutcome extends KvVerdict {
+  seconds: number;
   operations_per_s: number;
   reconnects: number;
   p50_us: number;
@@ -103,12 +104,12 @@ export class KvLoad implements AsyncDisposable {
     return { summary, history: await readHistory(this.#path) };
   }
 
-  /** Ends the clients, reads the guest's store, and judges all of it. */
+  /** Ends the clients, reads the guest's store, and judges all of it, together with what others saw `before`. */
   async finish(before: readonly Recorded[] = []): Promise<KvOutcome> {
     const { summary, history } = await this.stop();
     const dump = await dumpInLab(this.#lab, this.#start);
-    const { operations_per_s, reconnects, p50_us, longest_us, errors } = summary;
-    const measured = { operations_per_s, reconnects, p50_us, longest_us, errors };
+    const { seconds, operations_per_s, reconnects, p50_us, longest_us, errors } = summary;
+    const measured = { seconds, operations_per_s, reconnects, p50_us, longest_us, errors };
     return { ...judge([...before, ...history], dump), ...measured };
   }
 
