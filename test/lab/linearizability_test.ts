@@ -72,6 +72,10 @@ const GOOD: Record<string, Operation[]> = {
   "a chain of cas without answers, only its end seen": [
     ...[cas([null, "a"], { times: [0, null] }), cas(["a", "b"], { times: [1, null] }), read("b", [7, 8])],
   ],
+  "a longer chain of cas without answers": [
+    ...[cas([null, "a"], { times: [0, null] }), cas(["a", "b"], { times: [1, null] })],
+    ...[cas(["b", "c"], { times: [2, null] }), cas(["c", "d"], { times: [3, null] }), read("d", [7, 8])],
+  ],
   "other keys do not matter": [write("a", [0, 1]), write("b", [2, 3], "j"), read("a", [4, 5])],
 };
 
