@@ -20,12 +20,14 @@ export interface KvTrialOptions {
   self: readonly string[];
   seed: number;
   load?: Partial<KvOptions>;
+  /** The hosts' storage forgets what was not synced (SceneOptions.volatileStorage): a part of it, when both lose their power. */
+  forgets?: boolean;
   /** Told what is about to happen. */
   say?: (line: string) => void;
 }
 
 /** A trial from the beginning to the end. */
-export interface KvTrialRun extends Omit<KvTrialOptions, "self"> {
+export interface KvTrialRun extends Omit<KvTrialOptions, "self" | "forgets"> {
   /** So many in a row. */
   faults: number;
   /** At the end both hosts lose their power. */
@@ -37,7 +39,8 @@ export interface KvTrialRun extends Omit<KvTrialOptions, "self"> {
 export async function runKvTrial(program: Program, run: KvTrialRun): Promise<KvOutcome> {
   await using scene = await Scene.open(program, { takeover: TAKEOVER_MS, ...run.scene });
   await scene.protect();
-  await using trial = new KvTrial(scene, { ...run, self: program.self });
+  const forgets = run.scene?.volatileStorage ?? false;
+  await using trial = new KvTrial(scene, { ...run, self: program.self, forgets });
   await trial.begin();
   for (const fault of trial.faults(run.faults)) await trial.play(fault);
   if (run.bothHosts) await trial.losePowerOfBoth();
@@ -144,8 +147,12 @@ export class KvTrial implements AsyncDisposable {
   /** So many faults, each kind once before any comes again. */
   faults(count: number): KvFault[] {
     const faults: KvFault[] = [];
+    // Where the storage's server stands still with its host, whoever waits for it cannot be made to: the kernel does not freeze it.
+    const playable = (Object.keys(KV_FAULTS) as KvFault[]).filter((kind) =>
+      !this.#options.forgets || kind !== "the primary stands still"
+    );
     while (faults.length < count) {
-      const kinds = Object.keys(KV_FAULTS) as KvFault[];
+      const kinds = [...playable];
       while (kinds.length > 0) faults.push(...kinds.splice(Math.floor(this.#random() * kinds.length), 1));
     }
     return faults.slice(0, count);
@@ -180,7 +187,8 @@ export class KvTrial implements AsyncDisposable {
     await this.begin({ memory_keys: 0, patience_ms: 3000 });
     await this.answered(ANSWERS);
     this.#say("power off of both hosts");
-    await Promise.all(HOSTS.map((host) => lab.powerOff(host)));
+    if (this.#options.forgets) await pair.cutPower(HOSTS, Math.floor(this.#random() * 1e6));
+    else await Promise.all(HOSTS.map((host) => lab.powerOff(host)));
     await Promise.all(HOSTS.map((host) => pair.runner(host).ended));
     await lab.restore();
     await Promise.all(HOSTS.map((host) => pair.start(host)));

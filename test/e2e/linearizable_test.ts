@@ -19,8 +19,8 @@ function say(line: string): void {
   console.log(`  ${line}`);
 }
 
-Deno.test("clients see one store, in order, through random faults and the loss of both hosts' power", async () => {
-  const run = { seed: chooseSeed(), faults: FAULTS, bothHosts: true, say };
+Deno.test("clients see one store, in order, through random faults and the loss of both hosts' power and un-synced writes", async () => {
+  const run = { seed: chooseSeed(), faults: FAULTS, bothHosts: true, scene: { volatileStorage: true }, say };
   const outcome = await runKvTrial(program(), run);
   console.log(JSON.stringify(outcome));
   assert.ok(outcome.ok, verdictText(outcome));
