@@ -282,8 +282,8 @@ export type Timer = "links" | "lan" | "invite" | "handing" | "decide" | "trouble
  * heartbeats: it was frozen) a runner waits for the takeover time before open or promote, so that it has heard what it
  * missed; then it checks `unless`. */
 export type Action =
-  /** Answer: written, or write_failed. Nothing that needs it is done before. A newer term than the last one written, as primary, is
-   * written only when this host's journals hold all that its VM or its copy has: after a power loss the newer term counts. */
+  /** Answer: written, or write_failed. Nothing that needs it is done before. With a role other than backup it is written only when
+   * this host's journals hold all that its VM, or its copy, had until then: after a power loss what is written decides whose disks count. */
   | { kind: "write"; metadata: Metadata }
   | { kind: "say"; word: Word }
   | { kind: "send"; message: Message }

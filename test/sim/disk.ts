@@ -75,13 +75,12 @@ export interface Content {
 
 export const EMPTY: Content = { generation: 0, epoch: 0, value: 0, blocks: [0, -2, -1], torn: false };
 
-/** The content after the guest wrote on up to `value`. */
-function written(before: Content, to: { generation: number; epoch: number; value: number }): Content {
+/** The content after the guest wrote `from` + 1 to `value`. */
+function written(before: Content, change: Extract<Change, { kind: "epoch" }>): Content {
+  const { generation, epoch, value, from } = change;
   const blocks: [number, number, number] = [...before.blocks];
-  for (let value = Math.max(before.value, to.value - 3) + 1; value <= to.value; value++) {
-    blocks[value % 3] = value;
-  }
-  return { ...to, blocks, torn: before.torn };
+  for (let one = Math.max(from, value - 3) + 1; one <= value; one++) blocks[one % 3] = one;
+  return { generation, epoch, value, blocks, torn: before.torn };
 }
 
 /** True when all blocks are of the same moment. */
@@ -96,7 +95,7 @@ export function whole(content: Content): boolean {
 
 /** One record of the journal: what one epoch wrote, or a whole new content (a copying). */
 type Change =
-  | { kind: "epoch"; generation: number; epoch: number; value: number }
+  | { kind: "epoch"; generation: number; epoch: number; value: number; from: number }
   | { kind: "replace"; content: Content };
 
 function apply(content: Content, change: Change): Content {
@@ -121,7 +120,17 @@ export class SimDisk {
     return this.#unsynced.length === 0;
   }
 
-  append(change: Change): void {
+  /** The guest's writes of an epoch, up to `value`. */
+  write(to: { generation: number; epoch: number; value: number }): void {
+    this.#append({ kind: "epoch", ...to, from: this.#cached.value });
+  }
+
+  /** All of it is written anew. */
+  replace(content: Content): void {
+    this.#append({ kind: "replace", content });
+  }
+
+  #append(change: Change): void {
     this.#cached = apply(this.#cached, change);
     this.#unsynced.push(change);
   }

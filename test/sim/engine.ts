@@ -93,6 +93,7 @@ export class SimEngine {
 
   killed(): GroupEvent {
     this.vmRuns = false;
+    this.#held = [];
     return { kind: "qemu_gone" };
   }
 
@@ -102,6 +103,7 @@ export class SimEngine {
     this.term = action.term;
     this.standby = new Standby(this);
     this.vmRuns = false;
+    this.#held = [];
     return { kind: "standing" };
   }
 
@@ -240,7 +242,7 @@ export class SimEngine {
     if (host.chance.chance(0.7)) {
       this.value++;
       const { generation, epoch } = host.disk.content;
-      host.disk.append({ kind: "epoch", generation, epoch, value: this.value });
+      host.disk.write({ generation, epoch, value: this.value });
     }
     const { value, term } = this;
     const tell = () => {
@@ -269,7 +271,7 @@ export class SimEngine {
     this.epoch++;
     if (chance.chance(0.7)) {
       this.value++;
-      disk.append({ kind: "epoch", generation: this.generation, epoch: this.epoch, value: this.value });
+      disk.write({ generation: this.generation, epoch: this.epoch, value: this.value });
       this.flusher.flush();
     }
     const { term, generation, epoch, value } = this;
@@ -346,6 +348,7 @@ export class SimEngine {
     if (!this.vmRuns || this.host.frozen) return;
     this.host.world.note(`${this.host.name} QEMU killed`);
     this.vmRuns = false;
+    this.#held = [];
     this.host.dispatch({ kind: "qemu_lost", why: "killed" });
   }
 

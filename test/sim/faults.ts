@@ -21,6 +21,10 @@ function endLater(world: World, after: number | null, end: () => void): void {
   if (after !== null) world.clock.after(after, end);
 }
 
+function setLinks(world: World, cut: boolean): void {
+  for (const link of world.linkCut) link.fill(cut);
+}
+
 function setLan(world: World, host: number, side: { out?: boolean; in?: boolean }): void {
   const before = world.onLan(host);
   if (side.out !== undefined) world.lanOut[host] = side.out;
@@ -44,6 +48,7 @@ export function inflict(world: World, fault: Fault): void {
     case "cut_links":
     case "cut_lan":
     case "part_lan":
+    case "part":
     case "lose":
     case "slow_link":
       return hurtNetwork(world, fault);
@@ -51,6 +56,7 @@ export function inflict(world: World, fault: Fault): void {
     case "failing_writes":
     case "bad_disk":
     case "timers":
+    case "pace":
       return hurtParts(world, fault);
     case "command":
       return hostOf(world, fault.host).told(fault.command);
@@ -114,7 +120,7 @@ function hurtHost(
 
 function hurtNetwork(
   world: World,
-  fault: Of<"cut_link" | "cut_links" | "cut_lan" | "part_lan" | "lose" | "slow_link">,
+  fault: Of<"cut_link" | "cut_links" | "cut_lan" | "part_lan" | "part" | "lose" | "slow_link">,
 ): void {
   switch (fault.kind) {
     case "cut_link": {
@@ -123,8 +129,8 @@ function hurtNetwork(
       return endLater(world, fault.for, () => cut.fill(false));
     }
     case "cut_links":
-      for (const cut of world.linkCut) cut.fill(true);
-      return endLater(world, fault.for, () => world.linkCut.forEach((cut) => cut.fill(false)));
+      setLinks(world, true);
+      return endLater(world, fault.for, () => setLinks(world, false));
     case "cut_lan": {
       const { host, way } = fault;
       setLan(world, host, { ...(way !== "in" && { out: true }), ...(way !== "out" && { in: true }) });
@@ -133,6 +139,13 @@ function hurtNetwork(
     case "part_lan":
       world.lanApart = true;
       return endLater(world, fault.for, () => world.lanApart = false);
+    case "part":
+      setLinks(world, true);
+      world.lanApart = true;
+      return endLater(world, fault.for, () => {
+        setLinks(world, false);
+        world.lanApart = false;
+      });
     case "lose":
       world.loss = fault.share;
       return endLater(world, fault.for, () => world.loss = 0);
@@ -144,7 +157,10 @@ function hurtNetwork(
   }
 }
 
-function hurtParts(world: World, fault: Of<"slow_disk" | "failing_writes" | "bad_disk" | "timers">): void {
+function hurtParts(
+  world: World,
+  fault: Of<"slow_disk" | "failing_writes" | "bad_disk" | "timers" | "pace">,
+): void {
   const host = hostOf(world, fault.host);
   switch (fault.kind) {
     case "slow_disk":
@@ -156,6 +172,9 @@ function hurtParts(world: World, fault: Of<"slow_disk" | "failing_writes" | "bad
     case "bad_disk":
       if (host.running && !host.frozen) host.dispatch({ kind: "disk_failed", why: "bad sector" });
       return;
+    case "pace":
+      host.pace("asynchronous");
+      return endLater(world, fault.for, () => host.pace("synchronous"));
     case "timers":
       host.timerFactor = fault.factor;
       return endLater(world, fault.for, () => host.timerFactor = 1);
@@ -189,7 +208,7 @@ function hurtWitness(world: World, fault: Of<"witness_crash" | "cut_witness" | "
 /** Everything is mended, and every host is on. */
 export function mendAll(world: World): void {
   world.note("all mended");
-  world.linkCut.forEach((cut) => cut.fill(false));
+  setLinks(world, false);
   world.linkDelay.fill(0);
   for (const host of [0, 1]) setLan(world, host, { out: false, in: false });
   world.lanApart = false;
@@ -206,6 +225,7 @@ export function mendAll(world: World): void {
     host.slowDisk = 0;
     host.writesFail = false;
     host.timerFactor = 1;
+    host.pace("synchronous");
     if (!host.running) bootLater(world, host, host.chance.between(1, 200));
   }
 }

@@ -122,7 +122,9 @@ export class SimHeartbeats {
   #ownStall(now: number): void {
     const gap = now - this.#turnAt;
     this.#turnAt = now;
-    if (gap > 3 * BEAT_MS) this.graceUntil = now + Math.min(gap, SILENCE_MS);
+    if (gap > 3 * BEAT_MS && this.#host.world.rules.settles) {
+      this.graceUntil = now + Math.min(gap, SILENCE_MS);
+    }
     if (gap >= SILENCE_MS - BEAT_MS) this.#host.dispatch({ kind: "own_stall" });
   }
 

@@ -179,6 +179,11 @@ export class SimHost {
     if (this.running && !this.frozen) this.dispatch({ kind: "command", command });
   }
 
+  /** What the ladder wants. */
+  pace(wants: "asynchronous" | "synchronous"): void {
+    if (this.running && !this.frozen) this.dispatch({ kind: "pace", wants, why: "the load" });
+  }
+
   dispatch(event: GroupEvent): void {
     const changed = this.defect.event ? this.defect.event(event, this) : event;
     if (changed === null || !this.running) return;
@@ -336,8 +341,8 @@ export class SimHost {
         }));
       });
     };
-    const raises = metadata.role === "primary" && metadata.term > (this.store.newest?.term ?? 0);
-    // After a power loss the newer term counts: so by then this host's disks have all.
-    this.#slow(falls, (done) => raises ? this.engine.flusher.whenClean(() => write(done)) : write(done));
+    // What a primary, or one that ended, writes down makes its disks count: so they have all by then.
+    const first = metadata.role !== "backup" && !this.disk.clean && world.rules.ownJournalFirst;
+    this.#slow(falls, (done) => first ? this.engine.flusher.afterNext(() => write(done)) : write(done));
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { brokenBy, MUTATIONS } from "./mutations.ts";
+import { brokenBy, kindsOf, MUTATIONS } from "./mutations.ts";
 import { runSeeds } from "./pool.ts";
 import { type ArbiterName, generate, type Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
@@ -44,6 +44,7 @@ if (values.mutation !== undefined && !(values.mutation in MUTATIONS)) {
   wrong(`--mutation must be one of ${Object.keys(MUTATIONS).join(", ")}`);
 }
 const { mutation } = values;
+const arbiter = values.arbiter as ArbiterName | undefined;
 const broken = mutation === undefined ? {} : brokenBy(mutation);
 
 /** What happened, and the schedule as it is kept in the corpus. */
@@ -64,7 +65,7 @@ async function many(): Promise<boolean> {
     from,
     count: hours > 0 ? Infinity : number("seeds", values.seeds, 100_000),
     ...(hours > 0 && { untilMs: began + hours * 3_600_000 }),
-    arbiter: values.arbiter as ArbiterName | undefined,
+    arbiter,
     mutation,
     onProgress(done) {
       const now = performance.now();
@@ -87,7 +88,7 @@ async function many(): Promise<boolean> {
   const [first] = failed;
   if (first === undefined) return true;
   console.log(`${failed.length} failed; the first is seed ${first.seed}: ${first.violation}\nshortened:`);
-  await show(await shrink(generate(first.seed, values.arbiter as ArbiterName | undefined), { broken }));
+  await show(await shrink(generate(first.seed, { arbiter, kinds: kindsOf(mutation) }), { broken }));
   return false;
 }
 

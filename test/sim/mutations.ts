@@ -3,7 +3,7 @@
 import { lanArbiter } from "../../lib/group/arbiter.ts";
 import { decideGrant } from "../../lib/group/grant.ts";
 import { FLAGS, type GroupState, ROLES } from "../../lib/group/types.ts";
-import type { ArbiterName } from "./schedule.ts";
+import type { ArbiterName, Fault } from "./schedule.ts";
 import type { Broken } from "./simulate.ts";
 
 export interface Mutation {
@@ -12,8 +12,10 @@ export interface Mutation {
   broken: Broken;
   /** With which arbiter it shows; none: with any. */
   arbiter?: ArbiterName;
-  /** What must be violated; else any violation counts. */
-  finds?: RegExp;
+  /** What must be violated. */
+  finds: RegExp;
+  /** The faults among which it shows soonest; none: all of them. */
+  kinds?: readonly Fault["kind"][];
 }
 
 const LOST_OR_TWO = /voices|released|output of|tells of|of which parts|resumes/;
@@ -98,11 +100,6 @@ export const MUTATIONS = {
     finds: LOST_OR_TWO,
     broken: { rules: { lease: false } },
   },
-  "lease-not-outlasted": {
-    what: "a promotion does not wait for the old primary's lease",
-    finds: LOST_OR_TWO,
-    broken: { rules: { outlastsLease: false, looksAgain: false, settles: false } },
-  },
   "written-before-durable": {
     what: "metadata count as written before they are on stable storage",
     finds: LOST_OR_TWO,
@@ -120,18 +117,6 @@ export const MUTATIONS = {
           host.store.write(metadata).catch(() => {});
           host.file.complete();
         });
-        return null;
-      },
-    },
-  },
-  "promise-before-written": {
-    what: "a backup promises before it has written that its copy is stale",
-    finds: LOST_OR_TWO,
-    broken: {
-      action(action, host) {
-        if (action.kind !== "write" || action.metadata.copy !== "stale") return action;
-        const { metadata } = action;
-        host.later(0, () => host.dispatch({ kind: "written", metadata }));
         return null;
       },
     },
@@ -182,14 +167,17 @@ export const MUTATIONS = {
     },
   },
   "witness-forgets": {
-    what: "the witness answers before its record is on stable storage, and dies",
+    what: "the witness does not put its record on stable storage before it answers, and dies",
     finds: LOST_OR_TWO,
     arbiter: "witness",
+    kinds: ["witness_crash", "part"],
     broken: { rules: { witnessDurable: false } },
   },
   "handed-vm-taken-back": {
     what: "a VM that was handed over is taken back when the other host is silent",
     finds: LOST_OR_TWO,
+    arbiter: "lan",
+    kinds: ["command", "freeze"],
     broken: {
       step(state, event, real) {
         const { phase } = state;
@@ -202,6 +190,7 @@ export const MUTATIONS = {
   "durable-epoch-ignored": {
     what: "after a power loss of both the roles decide, not what the disks hold",
     finds: LOST_OR_TWO,
+    kinds: ["power_off_both", "slow_disk"],
     broken: {
       event: (event) => event.kind === "begin" ? { ...event, durable: null } : event,
     },
@@ -214,24 +203,33 @@ export const MUTATIONS = {
   "solo-before-own-journal": {
     what: "a host that goes on alone lets output out that only the lost host's journal had",
     finds: LOST_OR_TWO,
-    broken: { rules: { ownJournalFirst: false } },
+    kinds: ["power_off", "die_at_action", "cut_links", "kill_qemu"],
+    broken: {
+      rules: { ownJournalFirst: false },
+      event(event, host) {
+        host.slowDisk = 60;
+        return event;
+      },
+    },
   },
   "journal-with-gaps": {
     what: "recovery replays what lies beyond a missing record",
     finds: /of which parts|resumes|output of/,
-    broken: { rules: { journalInOrder: false } },
-  },
-  "no-second-look": {
-    what: "what was true when a slow action was asked for counts when it is done",
-    finds: LOST_OR_TWO,
-    arbiter: "lan",
-    broken: { rules: { looksAgain: false, outlastsLease: false } },
+    kinds: ["power_off", "power_off_both"],
+    broken: {
+      rules: { journalInOrder: false },
+      event(event, host) {
+        host.slowDisk = 60;
+        return event;
+      },
+    },
   },
   "own-stall-ignored": {
     what: "a host that was frozen believes what it knew before",
     finds: LOST_OR_TWO,
+    kinds: ["freeze", "power_off"],
     broken: {
-      rules: { settles: false, looksAgain: false, outlastsLease: false, lease: false },
+      rules: { settles: false, looksAgain: false, outlastsLease: false },
       event: (event) => event.kind === "own_stall" ? null : event,
     },
   },
@@ -274,6 +272,11 @@ export function brokenBy(name: string): Broken {
   const mutation = (MUTATIONS as Record<string, Mutation>)[name];
   if (mutation === undefined) throw new RangeError(`There is no mutation ${name}`);
   return mutation.broken;
+}
+
+/** The faults among which a mutation shows soonest. */
+export function kindsOf(name: string | undefined): Mutation["kinds"] {
+  return name === undefined ? undefined : (MUTATIONS as Record<string, Mutation>)[name]?.kinds;
 }
 
 /** All of them, by name. */

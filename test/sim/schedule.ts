@@ -29,6 +29,8 @@ export type Fault =
     | { kind: "cut_lan"; host: HostIndex; way: "both" | "in" | "out"; for: number | null }
     /** Only with a witness: both are on the LAN, and do not hear each other there. */
     | { kind: "part_lan"; for: number | null }
+    /** Only with a witness: neither line and not the LAN carries between them. */
+    | { kind: "part"; for: number | null }
     | { kind: "lose"; share: number; for: number | null }
     | { kind: "slow_link"; link: HostIndex; ms: number; for: number | null }
     | { kind: "slow_disk"; host: HostIndex; ms: number; for: number }
@@ -36,6 +38,8 @@ export type Fault =
     | { kind: "bad_disk"; host: HostIndex }
     | { kind: "timers"; host: HostIndex; factor: number; for: number }
     | { kind: "command"; host: HostIndex; command: "switchover" | "stop" | "start" | "protect" }
+    /** The ladder: output is to leave before its commit. */
+    | { kind: "pace"; host: HostIndex; for: number | null }
     /** The operator, who has looked: only when the other host is indeed off. */
     | { kind: "confirm"; host: HostIndex }
     | { kind: "witness_crash"; for: number | null }
@@ -76,7 +80,7 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
     make: (c) => ({
       kind: "power_off_both",
       at: at(c),
-      gap: c.chance(0.5) ? 0 : ms(c, 0, 150), // the second one is off before all is mended
+      gap: c.chance(0.5) ? 0 : ms(c, 0, 150),
       back: until(c, 50, 900),
       backPeer: until(c, 50, 900),
     }),
@@ -119,6 +123,7 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
     }),
   },
   { share: 8, witness: true, make: (c) => ({ kind: "part_lan", at: at(c), for: until(c, 20, 1200) }) },
+  { share: 8, witness: true, make: (c) => ({ kind: "part", at: at(c), for: until(c, 20, 1800) }) },
   {
     share: 3,
     make: (c) => ({ kind: "lose", at: at(c), share: ms(c, 0.1, 1.5) / 10, for: until(c, 50, 1200) }),
@@ -160,6 +165,7 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
       ),
     }),
   },
+  { share: 4, make: (c) => ({ kind: "pace", at: at(c), host: host(c), for: until(c, 20, 900) }) },
   { share: 3, make: (c) => ({ kind: "confirm", at: at(c), host: host(c) }) },
   { share: 7, witness: true, make: (c) => ({ kind: "witness_crash", at: at(c), for: until(c, 20, 900) }) },
   {
@@ -186,34 +192,48 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
   },
 ];
 
-function maker(chance: Chance, witness: boolean): Maker {
-  const able = MAKERS.filter((one) => witness || one.witness !== true);
+/** What a schedule may be made of. */
+export interface GenerateOptions {
+  arbiter?: ArbiterName | undefined;
+  /** Only these faults: to look for one thing. */
+  kinds?: readonly Fault["kind"][] | undefined;
+}
+
+/** The kind of fault that a maker makes. */
+const KINDS = new Map(MAKERS.map(({ make }) => [make, make(new Chance(0, 0), true).kind]));
+
+function maker(chance: Chance, options: { witness: boolean; kinds: GenerateOptions["kinds"] }): Maker {
+  const { witness, kinds } = options;
+  const able = MAKERS.filter(({ make, witness: needs }) =>
+    (witness || needs !== true) && (kinds === undefined || kinds.includes(KINDS.get(make) as Fault["kind"]))
+  );
   let left = chance.between(0, able.reduce((sum, { share }) => sum + share, 0));
   for (const { share, make } of able) {
     left -= share;
     if (left < 0) return make;
   }
-  return (able[0] as (typeof able)[0]).make;
+  throw new RangeError(`No fault is of the kinds ${kinds}`);
 }
 
-/** Whether a schedule may need more than the arbiter can tell apart: two living hosts on the LAN that do not hear each other. Left out
- * with `lan` (the documents say so); with a witness every partition is allowed. */
-export function generate(seed: number, arbiter?: ArbiterName): Schedule {
+/** The schedule of a seed. Cuts that would need more than the arbiter can tell apart are left out with `lan` (two living hosts on the
+ * LAN that do not hear each other; the documents say so); with a witness every partition is allowed. */
+export function generate(seed: number, options: GenerateOptions = {}): Schedule {
   const chance = new Chance(seed, 0);
   const drawn = chance.next();
-  const name = arbiter ?? (drawn < 0.5 ? "lan" : drawn < 0.95 ? "witness" : "manual");
+  const arbiter = options.arbiter ?? (drawn < 0.5 ? "lan" : drawn < 0.95 ? "witness" : "manual");
+  const witness = arbiter === "witness";
   const count = 1 + chance.below(6);
   const onStall = chance.chance(0.2) ? "solo" : "wait";
   const faults: Fault[] = [];
   for (let i = 0; i < count; i++) {
-    faults.push(maker(chance, name === "witness")(chance, name === "witness"));
+    const fault = maker(chance, { witness, kinds: options.kinds })(chance, witness);
     // Faults that meet: the second of a pair often comes just after the first.
-    const last = faults.at(-1) as Fault;
-    const other = faults.at(-2);
-    if (other !== undefined && chance.chance(0.4)) {
-      last.at = Math.min(FAULTS_MS, Math.round((other.at + chance.between(0, 150)) * 10) / 10);
+    const before = faults.at(-1);
+    if (before !== undefined && chance.chance(0.4)) {
+      fault.at = Math.min(FAULTS_MS, Math.round((before.at + chance.between(0, 150)) * 10) / 10);
     }
+    faults.push(fault);
   }
   faults.sort((a, b) => a.at - b.at);
-  return { seed, arbiter: name, onStall, faults };
+  return { seed, arbiter, onStall, faults };
 }

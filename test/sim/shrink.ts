@@ -12,6 +12,9 @@ export function kindOf(violation: string): string {
   return violation.replace(/\d+/g, "#").replace(/\b[AB]\b/g, "host").replace(/ (of parts|which|with) .*/, "");
 }
 
+/** Faults that end by themselves. */
+const ALWAYS_END: ReadonlySet<Fault["kind"]> = new Set(["freeze", "slow_disk", "failing_writes", "timers"]);
+
 /** Simpler forms of one fault, the simplest first. */
 function simpler(fault: Fault): Fault[] {
   const forms: Fault[] = [];
@@ -21,7 +24,8 @@ function simpler(fault: Fault): Fault[] {
   for (const key of ["for", "back", "backPeer", "gap", "ms"] as const) {
     const value = (fault as unknown as Record<string, unknown>)[key];
     if (value === null || value === undefined) continue;
-    if (key === "for" || key === "back" || key === "backPeer") change({ [key]: null });
+    const endless = key !== "ms" && key !== "gap" && !ALWAYS_END.has(fault.kind);
+    if (endless) change({ [key]: null });
     const number = value as number;
     if (key === "gap" && number > 0) change({ gap: 0 });
     if (number > 50 && round(number) !== number) change({ [key]: round(number) });

@@ -79,7 +79,8 @@ async function play(world: World, schedule: Schedule): Promise<string | null> {
   world.clock.after(world.between(0, 100), () => b.boot(false));
   await run(world, BEGIN_MS, () => false);
   for (const fault of schedule.faults) world.clock.after(fault.at, () => inflict(world, fault));
-  await run(world, FAULTS_MS + 200, () => false);
+  const last = schedule.faults.reduce((latest, { at }) => Math.max(latest, at), FAULTS_MS);
+  await run(world, last + 200, () => false);
   mendAll(world);
   world.clock.after(1000, () => operator(world));
   const limit = mayWait(schedule) ? 3000 : HEAL_MS;

@@ -42,7 +42,7 @@ export class Standby {
   overwritten(of: { generation: number; term: number }): void {
     if (!this.#takes(of) || this.whole) return;
     const { disk } = this.#engine.host;
-    disk.append({ kind: "replace", content: { ...disk.content, torn: true } });
+    disk.replace({ ...disk.content, torn: true });
     this.#engine.flusher.flush();
   }
 
@@ -58,7 +58,7 @@ export class Standby {
     const { generation, number, value } = epoch;
     this.#apply(epoch);
     if (host.disk.content.value < value) {
-      host.disk.append({ kind: "epoch", generation, epoch: number, value });
+      host.disk.write({ generation, epoch: number, value });
       flusher.flush();
     }
     this.tell();
@@ -69,7 +69,7 @@ export class Standby {
     if (this.#marking) return;
     this.#marking = true;
     const { host, flusher } = this.#engine;
-    host.disk.append({ kind: "replace", content });
+    host.disk.replace(content);
     flusher.whenClean(() => {
       // Another standby has begun since, or this one was ended.
       if (this.#engine.standby !== this || !this.#takes(epoch)) return;

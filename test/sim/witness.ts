@@ -92,8 +92,9 @@ export class SimWitness {
     const life = this.#life;
     this.world.clock.after(this.#busyUntil - now, () => {
       if (life !== this.#life) return;
+      if (!this.world.rules.witnessDurable) return;
       this.#stable = record;
-      if (this.world.rules.witnessDurable) reply(answer);
+      reply(answer);
     });
   }
 }
