@@ -9,6 +9,7 @@ type FieldType = "number" | "flag" | "text" | "json";
 export const EVENT_FIELDS = {
   path: { path: "number", alive: "flag" },
   peer: { silent: "flag", lan_answers: "flag" },
+  own_stall: { gap_us: "number" },
   link: { link: "number", up: "flag", reason: "text" },
   control: { message: "json" },
   active: { link: "number" },

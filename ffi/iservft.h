@@ -11,6 +11,7 @@
  *   event        fields                                 when
  *   path         path 0..2, alive                       a heartbeat path went alive or dead
  *   peer         silent, lan_answers                    all paths silent / one alive again / LAN answer changed
+ *   own_stall    gap_us                                 this host's own heartbeats stood still for so long that the peer may have found it silent
  *   link         link 0|1, up, reason                   a replication line came up or was lost; reason: text
  *   control      message                                JSON that the other runner sent by isf_control
  *   active       link                                   data moved to this line

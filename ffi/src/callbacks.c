@@ -54,6 +54,12 @@ void engine_on_peer(void *context, int silent, int lan_answers)
     events_send(&e->events, "peer", "\"silent\":%s,\"lan_answers\":%s", silent ? "true" : "false", lan_answers ? "true" : "false");
 }
 
+void engine_on_stall(void *context, uint64_t gap_us)
+{
+    struct isf_engine *e = context;
+    events_send(&e->events, "own_stall", "\"gap_us\":%llu", (unsigned long long)gap_us);
+}
+
 void engine_on_output(void *context)
 {
     struct isf_engine *e = context;

@@ -306,7 +306,7 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
         return engine_problem(e, -EINVAL, "heartbeats every %u us and a takeover time of %u us: at least 1 ms, and three times that", interval_us,
                               silence_us);
     struct heartbeat_config c = { .interval_us = interval_us, .silence_us = silence_us, .context = e, .on_path = engine_on_path,
-                                  .on_peer = engine_on_peer, .reference = reference[0] ? reference : NULL,
+                                  .on_peer = engine_on_peer, .on_stall = engine_on_stall, .reference = reference[0] ? reference : NULL,
                                   .reference_interface = lan[0] ? lan : NULL };
     memcpy(c.path, e->path, sizeof c.path);
     memcpy(c.secret, e->secret, WIRE_KEY);

@@ -241,6 +241,7 @@ void *engine_reserve(uint64_t bytes);
 void engine_on_link(void *engine, int index, int up, int reason);
 void engine_on_path(void *engine, int path, int alive);
 void engine_on_peer(void *engine, int silent, int lan_answers);
+void engine_on_stall(void *engine, uint64_t gap_us);
 void engine_on_output(void *engine);
 uint64_t engine_lease(void *engine);
 void engine_on_gate_qemu(void *engine, int connected);

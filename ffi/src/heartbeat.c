@@ -130,6 +130,8 @@ static void judge(struct heartbeat *h, int drained)
         alive[i] = h->core.path[i].alive;
     int silent = h->core.silent, answers = h->core.lan_answers;
     pthread_mutex_unlock(&h->lock);
+    if (changes.stall_us && c->on_stall)
+        c->on_stall(c->context, changes.stall_us);
     for (int i = 0; i < HEARTBEAT_PATHS; i++)
         if (changes.path[i] && c->on_path)
             c->on_path(c->context, i, alive[i]);

@@ -34,6 +34,9 @@ struct heartbeat_config {
      * answer that came well after (silence_us / 2) the last datagram of the peer counts, and one of the last 2 * silence_us: an
      * answer from just before a cut that took everything must not make an isolated host believe that it still has the LAN. */
     void (*on_peer)(void *context, int silent, int lan_answers);
+    /* This host's own beats did not go out for so long that the peer may have found it silent (it was frozen, or starved). Called
+     * before any path or peer is found silent by what was missed. */
+    void (*on_stall)(void *context, uint64_t gap_us);
 };
 
 /* What I say of myself in each datagram, and what the peer said last. */

@@ -157,27 +157,29 @@ static int lan_answers(const struct core *c, uint64_t now_us)
            c->lan_newest_us - c->lan_first_us >= 2 * c->interval_us;
 }
 
-/* A gap between two turns means that I was not watching: what was not seen meanwhile is no silence. */
-static void own_stall(struct core *c, uint64_t now_us)
+/* A gap between two turns means that I was not watching: what was not seen meanwhile is no silence. Returns the gap when the peer may have
+ * found me silent in it: the beats before and after it are up to an interval further away. */
+static uint64_t own_stall(struct core *c, uint64_t now_us)
 {
     uint64_t gap = now_us > c->turn_us ? now_us - c->turn_us : 0;
     c->turn_us = now_us;
     if (gap > c->stall_us_max)
         c->stall_us_max = gap;
     if (gap <= 3 * c->interval_us)
-        return;
+        return 0;
     uint64_t grace = gap < c->silence_us ? gap : c->silence_us;
     if (now_us > c->grace_until_us + c->silence_us)
         c->grace_since_us = now_us; /* not one more of a row of stalls */
     if (now_us + grace > c->grace_until_us)
         c->grace_until_us = now_us + grace;
+    return gap + 2 * c->interval_us >= c->silence_us ? gap : 0;
 }
 
 void core_turn(struct core *c, uint64_t now_us, int drained, uint64_t lan_answer_us, struct core_changes *changes)
 {
     int before = c->silent, answered = c->lan_answers;
     memset(changes, 0, sizeof *changes);
-    own_stall(c, now_us);
+    changes->stall_us = own_stall(c, now_us);
     /* A host that stalls for ever must still see a dead peer some time. */
     int judge = drained && (now_us >= c->grace_until_us || now_us - c->grace_since_us > 4 * c->silence_us);
     for (int i = 0; i < HEARTBEAT_PATHS; i++) {

@@ -61,7 +61,8 @@ void core_compose(struct core *c, int path, struct datagram *d, uint64_t now_us)
 /* As heartbeat_withhold. */
 uint64_t core_withhold(struct core *c, int on);
 
-struct core_changes { int path[HEARTBEAT_PATHS], peer; };
+/* stall_us: I did not run for so long that the peer may have found me silent, and for how long; 0 mostly. */
+struct core_changes { int path[HEARTBEAT_PATHS], peer; uint64_t stall_us; };
 /* Judges, after everything that came was received. `drained`: 0 when more may be waiting: then nothing is found dead.
  * `lan_answer_us`: when the reference address answered last, 0 never. Sets which of path[].alive, and (peer) silent or
  * lan_answers, have changed. */

@@ -63,7 +63,7 @@ static int stall_run(int blind, int *other_silences)
     sim_run(s, 5000000);
     s->host[0].frozen = 0;
     sim_run(s, 500000);
-    int mine = s->host[0].silences;
+    int mine = s->host[0].silences + (s->host[0].stalls != !blind) * 9 + s->host[1].stalls * 9;
     *other_silences = s->host[1].silences;
     if (sim_alive(s, 0) != 7 || sim_alive(s, 1) != 7)
         mine = 99;
@@ -99,6 +99,26 @@ static void test_stalls(void)
     core_turn(&s->host[0].core, s->now_us, 1, 0, &changes);
     CHECK(s->host[0].core.silent == 1, "and once there are none, the silence stands");
     sim_free(s);
+}
+
+/* Freezes of every length: whoever was found silent by the other learns from its own clock that it may have been. */
+static void test_stall_lengths(void)
+{
+    int unaware = 0, found = 0, calm = 0;
+    for (uint64_t ms = 5; ms < 250; ms++) {
+        struct sim *s = sim_new((unsigned)ms);
+        sim_run(s, 500000);
+        s->host[0].frozen = 1;
+        sim_run(s, ms * 1000);
+        s->host[0].frozen = 0;
+        sim_run(s, 500000);
+        found += s->host[1].silences > 0;
+        unaware += s->host[1].silences > 0 && s->host[0].stalls == 0;
+        calm += s->host[1].silences == 0 && s->host[0].stalls == 0;
+        sim_free(s);
+    }
+    CHECK(found > 100 && unaware == 0, "a freeze in which the other host found this one silent is always noticed here");
+    CHECK(calm > 60, "and a short one is not made much of");
 }
 
 /* The figures by which one sees how close a takeover came. */
@@ -301,6 +321,7 @@ int main(int argc, char **argv)
     test_begin();
     test_lines();
     test_stalls();
+    test_stall_lengths();
     test_gaps();
     test_recordings();
     test_withholding();

@@ -17,7 +17,7 @@ struct sim_host {
     struct core core;
     uint64_t next_us;
     int frozen, dead;
-    int silences, path_downs[HEARTBEAT_PATHS]; /* events */
+    int silences, stalls, path_downs[HEARTBEAT_PATHS]; /* events */
     uint64_t silent_since_us;                  /* 0: not silent */
     uint64_t naive_us;                         /* what echoing any datagram would have acknowledged to the other */
     uint64_t lan_answer_us;
@@ -109,6 +109,7 @@ static void sim_judge(struct sim *s, int host)
     struct sim_host *h = &s->host[host], *other = &s->host[!host];
     struct core_changes changes;
     core_turn(&h->core, s->now_us, 1, h->lan_answer_us, &changes);
+    h->stalls += changes.stall_us != 0;
     for (int i = 0; i < HEARTBEAT_PATHS; i++)
         h->path_downs[i] += changes.path[i] && !h->core.path[i].alive;
     if (h->core.silent == 1 && !h->silent_since_us) {

@@ -8,6 +8,8 @@ export function groupEvent(event: EngineEvent): GroupEvent | null {
   switch (event.event) {
     case "peer":
       return { kind: "peer", silent: event.silent, lanAnswers: event.lan_answers, checked: false };
+    case "own_stall":
+      return { kind: "own_stall" };
     case "path":
       return { kind: "path", path: event.path, alive: event.alive };
     case "word":

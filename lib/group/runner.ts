@@ -99,7 +99,6 @@ export class Runner implements AsyncDisposable {
       nowMs: () => options.machine.engine.clockUs() / 1000,
       heartbeatMs: options.heartbeatMs,
       takeoverMs: options.takeoverMs,
-      onStall: () => this.dispatch({ kind: "own_stall" }),
     });
     this.#machine.onQemuExit = (exit) =>
       this.dispatch({

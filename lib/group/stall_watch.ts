@@ -1,4 +1,6 @@
-/** Notices that this process itself did not run: frozen, or starved. What it believes of the other host is old then. */
+/** Notices that this process itself did not run: frozen, or starved. What it believes of the other host is old then. Whether the other host
+ * may have gone on meanwhile is another question, which the heartbeats' own thread answers (event own_stall): on a busy host this process
+ * is late often, and they are not. */
 
 /** What a watch goes by. */
 export interface StallOptions {
@@ -6,8 +8,6 @@ export interface StallOptions {
   nowMs(): number;
   heartbeatMs: number;
   takeoverMs: number;
-  /** The process did not run for as long as a takeover takes. */
-  onStall(): void;
 }
 
 /** Heartbeats that may be missed before what was heard counts as old. */
@@ -44,11 +44,10 @@ export class StallWatch implements Disposable {
   }
 
   #look(): void {
-    const { nowMs, heartbeatMs, takeoverMs, onStall } = this.#options;
+    const { nowMs, heartbeatMs, takeoverMs } = this.#options;
     const now = nowMs();
     const gap = now - this.#last;
     this.#last = now;
     if (gap > Math.max((MISSED + 1) * heartbeatMs, takeoverMs / 2)) this.#settledAt = now + takeoverMs;
-    if (gap >= takeoverMs) onStall();
   }
 }

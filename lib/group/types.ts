@@ -217,7 +217,7 @@ export type GroupEvent =
   | { kind: "begin"; metadata: Metadata | null; start: boolean; durable: Durable | null }
   /** Heartbeats; `checked`: read just now, in answer to check_silence. */
   | { kind: "peer"; silent: boolean; lanAnswers: boolean; checked: boolean }
-  /** This runner itself did not run for as long as a takeover takes (it was frozen): the peer may have gone on. */
+  /** This host's heartbeats stood still for as long as a takeover takes (it was frozen): the peer may have gone on. */
   | { kind: "own_stall" }
   /** A heartbeat path: 0 link A, 1 link B, 2 LAN. */
   | { kind: "path"; path: number; alive: boolean }
