@@ -207,7 +207,7 @@ int32_t isf_qemu_detach(isf_engine *e)
 int32_t isf_blocks(isf_engine *e, char *text, uint32_t size)
 {
     uint32_t n = 0;
-    if (!e->qemu_pid)
+    if (!e->qemu_pid || !e->blocks.count)
         return engine_problem(e, -ISF_ESTATE, "no QEMU is attached");
     for (uint32_t i = 0; i < e->blocks.count; i++) {
         char name[200];

@@ -1,7 +1,9 @@
 /** `iservft-edge faults`: what a pair must survive, with real processes, as a table. */
 
 import { parseArgs } from "node:util";
+import { leaks } from "../lab/faults/leaks.ts";
 import { quietHours } from "../lab/faults/quiet.ts";
+import { playRun } from "../lab/faults/random.ts";
 import type { Outcome, Row } from "../lab/faults/row.ts";
 import { MISSING, ROWS, rowsOf } from "../lab/faults/rows.ts";
 import { playRows, summaryOf, tableOf } from "../lab/faults/table.ts";
@@ -10,6 +12,7 @@ import { assets, guestKernel, selfCommand } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
 
 const USAGE = `usage: iservft-edge faults [--row N[,N]] [--times T] [--seed S] [--json]
+       iservft-edge faults --random N | --leaks N [--seed S] [--json]
        iservft-edge faults --quiet-hours H [--takeover-ms MS]
 
 Plays everything that a pair must survive, with real QEMU, disks and lines, two hosts out of network namespaces, and prints a
@@ -18,6 +21,8 @@ LAN, by both runners' terms, and by a comparison of everything once the pair is 
 
   --row N[,N]        only these rows
   --times T          each row so many times (1)
+  --random N         N faults drawn at random, one after the other, on one pair, under one client's one connection
+  --leaks N          N takeovers back and forth in the same way; no runner ends, and what the runners hold is compared
   --seed S           for what is chosen at random; it is printed
   --quiet-hours H    no fault at all for so many hours while every core is busy: what the pair does then is a mistake
   --takeover-ms MS   silence that is a lost host, in quiet hours (100)
@@ -27,6 +32,8 @@ interface Arguments {
   rows: number[];
   times: number;
   seed: number;
+  random: number;
+  leaks: number;
   quiet: number;
   takeover: number;
   json: boolean;
@@ -55,6 +62,8 @@ function parse(args: string[]): Arguments | "help" {
       row: { type: "string", default: "" },
       times: { type: "string", default: "1" },
       seed: { type: "string", default: `${crypto.getRandomValues(new Uint32Array(1))[0]}` },
+      random: { type: "string", default: "0" },
+      leaks: { type: "string", default: "0" },
       "quiet-hours": { type: "string", default: "0" },
       "takeover-ms": { type: "string", default: "100" },
       json: { type: "boolean", default: false },
@@ -66,6 +75,8 @@ function parse(args: string[]): Arguments | "help" {
     rows: rowNumbers(values.row),
     times: number(values.times, { name: "times", least: 1, most: 100_000 }),
     seed: number(values.seed, { name: "seed", least: 0, most: 2 ** 32 - 1 }),
+    random: number(values.random, { name: "random", least: 0, most: 1e6 }),
+    leaks: number(values.leaks, { name: "leaks", least: 0, most: 1e6 }),
     quiet: number(values["quiet-hours"], { name: "quiet-hours", least: 0, most: 1000 }),
     takeover: number(values["takeover-ms"], { name: "takeover-ms", least: 30, most: 60_000 }),
     json: values.json,
@@ -102,7 +113,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
   try {
     const work = { given, io, program, stop: interrupted.signal };
-    return await (given.quiet > 0 ? quiet(work) : table(work));
+    if (given.quiet > 0) return await quiet(work);
+    return await (given.random > 0 || given.leaks > 0 ? long(work) : table(work));
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
   }
@@ -152,6 +164,33 @@ async function table({ given, io, program, stop }: Work): Promise<number> {
     for (const row of missing) io.out(JSON.stringify({ event: "missing", ...row }));
   } else for (const line of ["", ...tableOf(results, missing)]) io.out(line);
   return results.every(({ outcomes }) => outcomes.every(({ broken }) => broken.length === 0)) ? 0 : 1;
+}
+
+/** Many faults on one pair. */
+async function long({ given, io, program, stop }: Work): Promise<number> {
+  const rows = given.leaks > 0
+    ? ROWS.filter(({ takesTurns }) => takesTurns === true)
+    : ROWS.filter(({ random }) => random);
+  if (!given.json) io.out(`seed ${given.seed}`);
+  let played = 0;
+  const report = await playRun(program, {
+    rows,
+    times: given.leaks > 0 ? given.leaks : given.random,
+    inTurn: given.leaks > 0,
+    random: seeded(given.seed),
+    onOutcome: (row, outcome) => {
+      played++;
+      io.out(
+        given.json
+          ? JSON.stringify({ event: "repetition", played, row: row.number, fault: row.fault, ...outcome })
+          : `${`${played}`.padStart(4)} ${outcomeLine(row, outcome)}`,
+      );
+    },
+    stop,
+  });
+  const leaked = leaks(report.start, report.end);
+  io.out(JSON.stringify({ ...report, leaked }));
+  return report.broken.length + leaked.length === 0 ? 0 : 1;
 }
 
 /** Numbers of 0 to below 1, the same for the same seed (mulberry32). */

@@ -8,7 +8,7 @@ export interface Compatibility {
   identity: Record<string, string>;
   /** Sizes of the disks in bytes. */
   disks: number[];
-  /** QEMU's RAM blocks; empty while no QEMU runs. */
+  /** QEMU's RAM blocks; empty while no QEMU runs, or its blocks are not known yet. */
   blocks: { name: string; bytes: number }[];
 }
 
@@ -20,7 +20,7 @@ export function compatibility(
   return {
     identity: own.identity,
     disks: Array.from({ length: own.disks }, (_, index) => machine.engine.diskBytes(index)),
-    blocks: machine.qemuRuns ? machine.engine.blocks() : [],
+    blocks: machine.blocks,
   };
 }
 

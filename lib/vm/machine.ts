@@ -60,6 +60,8 @@ export class Machine implements AsyncDisposable {
   readonly #memoryPath: string;
   readonly #lease: NftLease | undefined;
   #qemu: QemuProcess | undefined;
+  /** The QEMU that the engine is attached to. */
+  #attached: QemuProcess | undefined;
   /** Called when a QEMU ends that nobody here ended. */
   onQemuExit: (exit: QemuExit) => void = () => {};
 
@@ -143,6 +145,11 @@ export class Machine implements AsyncDisposable {
     return await this.#lease?.check();
   }
 
+  /** QEMU's RAM blocks; none before the engine has learned them. */
+  get blocks(): { name: string; bytes: number }[] {
+    return this.#attached === this.#qemu && this.#qemu !== undefined ? this.engine.blocks() : [];
+  }
+
   get qemuRuns(): boolean {
     return this.#qemu !== undefined;
   }
@@ -188,6 +195,7 @@ export class Machine implements AsyncDisposable {
       uid: owner?.uid ?? 0,
       tracker: 0,
     });
+    this.#attached = qemu;
     if (role === "standby") {
       const monitor = await qemu.monitor();
       await monitor.execute("migrate-incoming", { arguments: { uri: `unix:${paths.incoming}` } });

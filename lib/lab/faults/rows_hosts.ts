@@ -41,6 +41,7 @@ const qemuKilled: Row = {
   outcome: "the backup is told, and does not wait for silence",
   kind: STANDARD,
   random: true,
+  takesTurns: true,
   async strike(stage) {
     const { primary, backup } = stage;
     const from = stage.runner(backup).events.length;
@@ -77,6 +78,7 @@ const primaryFrozen: Row = {
   outcome: "says nothing more, gives its VM up",
   kind: STANDARD,
   random: true,
+  takesTurns: true,
   async strike(stage) {
     const { primary, backup } = stage;
     const promoted = stage.next(backup, reached("solo"));
@@ -197,6 +199,7 @@ const switchover: Row = {
   outcome: "the VM moves and is protected again",
   kind: STANDARD,
   random: true,
+  takesTurns: true,
   async strike(stage) {
     const { primary, backup } = stage;
     const promoted = stage.next(backup, reached("solo"));
