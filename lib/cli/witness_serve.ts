@@ -1,6 +1,6 @@
 /** `iservft-edge witness serve`: the witness at work. */
 
-import { EdgeError } from "../errors.ts";
+import { EdgeError, errorText } from "../errors.ts";
 import { ControlServer } from "../group/control_socket.ts";
 import { openIdentity } from "../node/identity.ts";
 import { shortId } from "../node_id.ts";
@@ -8,7 +8,7 @@ import { Allowance } from "../witness/admission.ts";
 import { type Disk, holdDirectory, realDisk } from "../witness/disk.ts";
 import { Members } from "../witness/members.ts";
 import { WitnessServer } from "../witness/server.ts";
-import { type GroupView, openStore } from "../witness/store.ts";
+import { type GrantStore, type GroupView, openStore } from "../witness/store.ts";
 import type { CommandIo } from "./command.ts";
 import { VERSION } from "./version.ts";
 
@@ -29,6 +29,9 @@ const SOCKET_PATH_MAX = 107;
 
 /** Lines about strangers: so many at once, then one in ten seconds. Whoever is on the LAN must not fill the log. */
 const STRANGERS = { burst: 20, perSecond: 0.1 };
+
+/** How often it is looked whether the disk still takes what is written, ms. */
+const PROBE_MS = 30_000;
 
 type Event = Record<string, unknown>;
 
@@ -76,6 +79,19 @@ function untilSignal(): Promise<void> {
   });
 }
 
+/** Looks after the disk, at once and then every half minute; says what is wrong once. */
+function probing(store: GrantStore, say: (text: string) => void): Disposable {
+  let said = false;
+  const probe = async () => {
+    const problem = await store.probe();
+    if (problem !== null && !said) say(errorText(problem));
+    said = problem !== null;
+  };
+  probe();
+  const timer = setInterval(probe, PROBE_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** Serves until SIGTERM or Ctrl-C. */
 export async function serve(
   given: { data: string; listen: { host: string; port: number }; json: boolean; disk?: Disk },
@@ -120,6 +136,7 @@ export async function serve(
     });
   });
   const signalled = untilSignal();
+  using _probing = probing(store, (text) => io.err(`error: ${text}`));
   if (json) say({ event: "listening", id: identity.id, listen: where });
   else io.out(`witness ${identity.id}\nlistens on ${where}`);
   for (const { pair, vm, problem } of await store.views()) {

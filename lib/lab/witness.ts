@@ -22,6 +22,7 @@ export class LabWitness implements AsyncDisposable {
   readonly #id: string;
   readonly #ids: Record<Host, string>;
   #child: Deno.ChildProcess | undefined;
+  #reading: Promise<void> | undefined;
 
   private constructor(options: LabWitnessOptions, ids: { id: string; hosts: Record<Host, string> }) {
     this.#options = options;
@@ -70,14 +71,23 @@ export class LabWitness implements AsyncDisposable {
     this.#child = child;
   }
 
+  /** Reads to the end, so that it never waits for whoever reads. */
+  async #read(child: Deno.ChildProcess, listens: () => void): Promise<void> {
+    let text = "";
+    for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+      text = (text + part).slice(-1000);
+      if (text.includes("listens on")) listens();
+    }
+  }
+
   /** Kills it. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined) return;
     child.kill("SIGKILL");
+    await this.#reading;
     await child.status;
-    await child.stdout.cancel().catch(() => {});
   }
 
   /** What it granted: the term, and to which host. */

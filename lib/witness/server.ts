@@ -134,6 +134,7 @@ export class WitnessServer implements AsyncDisposable {
       idleMs: IDLE_MS,
     });
     const running = session.run((member) => this.#admitted(session, { member, socket }))
+      .catch((error) => report({ event: "problem", ...session.member, error: String(error), hint: "" }))
       .finally(() => {
         this.#running.delete(running);
         this.#left(session);

@@ -84,6 +84,14 @@ function damaged(file: string): EdgeError {
   });
 }
 
+function unwritable(path: string, cause: unknown): EdgeError {
+  return new EdgeError("the witness cannot write down a grant", {
+    op: `write ${path}`,
+    hint: "Look at the witness's disk: is it full, or failing?",
+    cause,
+  });
+}
+
 function exhausted({ pair, vm }: GroupName): EdgeError {
   return new EdgeError(`the terms of ${pair}/${vm} have reached the greatest that there is`, {
     op: "grant a term",
@@ -172,12 +180,7 @@ class Group {
       this.#kept = kept;
       this.#failed = null;
     } catch (cause) {
-      this.#failed = new EdgeError("the witness cannot write down a grant", {
-        op: `write ${this.#file}`,
-        hint: "Look at the witness's disk: is it full, or failing?",
-        cause,
-      });
-      throw this.#failed;
+      throw this.#failed = unwritable(this.#file, cause);
     }
   }
 }
@@ -194,6 +197,7 @@ export interface StoreOptions {
 export class GrantStore {
   readonly #options: StoreOptions;
   readonly #pairs = new Map<string, Map<string, Group>>();
+  #failing: EdgeError | null = null;
 
   private constructor(options: StoreOptions) {
     this.#options = options;
@@ -240,9 +244,23 @@ export class GrantStore {
     return await this.#group(name).decide(request, wanted);
   }
 
-  /** Throws EdgeError when this group cannot be served now. */
+  /** Throws EdgeError when this group cannot be served now, as far as is known without a grant. */
   async check(name: GroupName): Promise<void> {
     await this.#group(name).check();
+    if (this.#failing !== null) throw this.#failing;
+  }
+
+  /** Looks whether the disk still takes what is written: called now and then, so that a full or failing disk is known before it is
+   * needed. Returns what is wrong. */
+  async probe(): Promise<EdgeError | null> {
+    const { disk, directory } = this.#options;
+    try {
+      await replaceDurably(disk, `${directory}/probe`, new Uint8Array(64));
+      this.#failing = null;
+    } catch (cause) {
+      this.#failing = unwritable(directory, cause);
+    }
+    return this.#failing;
   }
 
   /** All groups, by pair and VM. */

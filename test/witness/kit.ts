@@ -1,5 +1,6 @@
 /** A witness and its hosts for tests: in this process, or as a process of its own that can be killed. */
 
+import type { Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { boundedLines } from "../../ffi/events.ts";
 import { makeCertifiedKey } from "../../lib/node/certificate.ts";
@@ -167,7 +168,7 @@ export class Raw implements Disposable {
 
   constructor(
     witness: { port: number },
-    options: { identity?: Identity | undefined; localAddress?: string; maxVersion?: "TLSv1.2" } = {},
+    options: { identity?: Identity | undefined; maxVersion?: "TLSv1.2"; socket?: Socket } = {},
   ) {
     const { identity, ...rest } = options;
     this.socket = connect({

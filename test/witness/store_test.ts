@@ -132,6 +132,28 @@ Deno.test("when a grant cannot be written nobody is told that it was granted, an
   });
 });
 
+Deno.test("a disk that takes no more writes is known before a grant is asked for, and forgotten when it does again", async () => {
+  await inDirectory(async (directory) => {
+    let full = false;
+    const disk: Disk = {
+      ...realDisk,
+      writeSynced: async (path, bytes) => {
+        if (full) throw new Error("No space left on device");
+        await realDisk.writeSynced(path, bytes);
+      },
+    };
+    const store = await openStore(directory, disk);
+    assert.equal(await store.probe(), null);
+    await store.check(NAME);
+    full = true;
+    assert.match((await store.probe())?.message ?? "", /cannot write down a grant/);
+    await assert.rejects(store.check(NAME), /cannot write down a grant/);
+    full = false;
+    assert.equal(await store.probe(), null);
+    await store.check(NAME);
+  });
+});
+
 Deno.test("a question that nobody waits for any more grants nothing", async () => {
   await inDirectory(async (directory) => {
     const store = await openStore(directory, realDisk);

@@ -233,6 +233,38 @@ Deno.test("who connects and says nothing, or says it byte by byte for ever, is s
   await servesMembers(witness);
 });
 
+Deno.test("noise instead of TLS, and TLS that turns into noise, close that connection and nothing else", async () => {
+  await using witness = await InProcess.start({
+    pairs: PAIRS,
+    limits: { perSecond: 1000, burst: 1000, perAddress: 1000 },
+  });
+  const seed = 7;
+  let state = seed;
+  const noise = (length: number) =>
+    Buffer.from(
+      Array.from({ length }, () => (state = (state * 1103515245 + 12345) & 0x7fffffff) >> 16 & 255),
+    );
+  const heads = [Buffer.alloc(0), Buffer.from("160301", "hex"), Buffer.from("16030100ff01", "hex")];
+  for (let i = 0; i < 90; i++) {
+    const socket = connect({ host: HOST, port: witness.port });
+    const gone = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.on("error", () => {});
+    socket.resume();
+    socket.end(Buffer.concat([heads[i % heads.length]!, noise(1 + i * 20)]));
+    await soon(gone, `the end of ${i} (seed ${seed})`);
+  }
+  for (let i = 0; i < 10; i++) {
+    const plain = connect({ host: HOST, port: witness.port });
+    using raw = new Raw(witness, { identity: a, socket: plain });
+    await raw.secured;
+    raw.say(HELLO);
+    assert.equal((await raw.next())?.["protocol"], 1);
+    plain.write(noise(100 + i));
+    assert.equal(await raw.next(), null);
+  }
+  await servesMembers(witness);
+});
+
 /** Opens plain connections from one address, and keeps each as long as it lives. */
 function crowd(witness: InProcess, { size, from }: { size: number; from: string }): Socket[] {
   return Array.from({ length: size }, () => {
