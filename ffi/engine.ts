@@ -306,7 +306,7 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("switch output commit off", this.#calls.isf_no_output_commit(this.#live()));
   }
 
-  failpoint(name: string, action: 0 | 1 | 2 | 4): void {
+  failpoint(name: string, action: 0 | 1 | 2 | 3 | 4): void {
     this.#check(`set failpoint ${name}`, this.#calls.isf_failpoint(this.#live(), text(name), action));
   }
 

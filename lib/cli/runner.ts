@@ -146,7 +146,7 @@ function controls(runner: Runner, machine: Machine) {
         return Promise.resolve(
           engine.failpoint(
             String(options["name"]),
-            ([0, 2, 4] as const).find((action) => action === options["action"]) ?? 1,
+            ([0, 2, 3, 4] as const).find((action) => action === options["action"]) ?? 1,
           ),
         );
     }
