@@ -100,6 +100,22 @@ class UsageError extends EdgeError {
   }
 }
 
+/** What another user writes there the witness could not read. */
+function needOwner(data: string): void {
+  let uid: number | null;
+  try {
+    uid = Deno.statSync(data).uid;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return; // it is made then
+    throw error;
+  }
+  if (uid === null || uid === Deno.uid()) return;
+  throw new EdgeError(`${data} belongs to the user with number ${uid}, this is ${Deno.uid()}`, {
+    op: "use the witness's directory",
+    hint: `Run this as its owner: sudo -u '#${uid}' iservft-edge witness ...`,
+  });
+}
+
 async function addPair(given: Given): Promise<string> {
   const [, name = "", a = "", b = ""] = given.words;
   if (!NAME.test(name)) {
@@ -211,6 +227,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     io.out(USAGE);
     return 0;
   }
+  if (!["show", "pair list"].includes(given.words[0] ?? "")) needOwner(given.data);
   switch (given.words[0]) {
     case "serve":
       return await serve(given, io);

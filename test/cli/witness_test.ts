@@ -103,6 +103,22 @@ Deno.test("pairs are added, listed and removed; other hosts under the same name 
   });
 });
 
+Deno.test("a witness's directory is changed by its owner alone: what another writes there, it could not read", async () => {
+  await inDirectory(async (data) => {
+    await said("witness", "id", "--data", data);
+    await Deno.chown(data, 65534, null);
+    for (
+      const words of [["serve"], ["id"], ["pair", "add", "press", a.id, b.id], ["pair", "remove", "press"]]
+    ) {
+      const { code, err } = await said("witness", ...words, "--data", data);
+      assert.equal(code, 1);
+      assert.match(err, /belongs to the user with number 65534, this is 0\n.*sudo -u '#65534'/);
+    }
+    assert.equal((await said("witness", "pair", "list", "--data", data)).code, 0);
+    await assert.rejects(Deno.stat(`${data}/pairs.json`));
+  });
+});
+
 Deno.test("show tells each VM's term and holder, whether the witness runs, and who is connected", async () => {
   await inDirectory(async (data) => {
     const show = (...words: string[]) => said("witness", "show", "--data", data, ...words);
