@@ -94,7 +94,7 @@ export function inGoingSolo(turn: Turn, phase: PhaseOf<"going_solo">, event: Gro
     turn.go({ ...phase, step: "opening" });
     return turn.act({ kind: "open", term: next, cancelHandover: handed, unless });
   }
-  if (event.kind === "solo_open") return enterSolo(turn, next);
+  if (event.kind === "solo_open" && phase.step === "opening") return enterSolo(turn, next);
   if (event.kind === "solo_refused") {
     if (event.why === "not_this_term") return fence(turn, "the engine has seen a newer term");
     turn.go({ kind: "deciding", term, generation, cause: "silence", bound: true, handed, why: "" });

@@ -208,7 +208,7 @@ function inStarting(turn: Turn, phase: PhaseOf<"starting">, event: GroupEvent): 
   if (event.kind === "launched") {
     return turn.act({ kind: "open", term: phase.term, cancelHandover: false, unless: "never" });
   }
-  if (event.kind === "solo_open") return enterSolo(turn, phase.term);
+  if (event.kind === "solo_open" && phase.step === "launching") return enterSolo(turn, phase.term);
   const failed = event.kind === "launch_failed" || event.kind === "write_failed" ||
     event.kind === "qemu_lost" ||
     event.kind === "engine_failed" || event.kind === "solo_refused";
