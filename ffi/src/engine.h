@@ -207,6 +207,7 @@ struct isf_engine {
     /* release of output */
     pthread_mutex_t release_lock;
     uint64_t committed, remote_durable, released;
+    uint64_t release_generation;  /* these are of its epochs */
     uint64_t disk_mark;           /* newest epoch that wrote to a disk */
 
     struct standby standby;
@@ -294,8 +295,9 @@ void sync_forget_pieces(struct isf_engine *e);
 
 /* ---- sender.c ---- */
 void *sender_run(void *engine);
-/* The newest epoch that both hosts hold is `epoch`, and the backup's journals hold up to `durable`. */
-void sender_committed(struct isf_engine *e, uint64_t epoch, uint64_t durable);
+/* The newest epoch of `generation` that both hosts hold is `epoch`, and the backup's journals hold up to `durable`. One of another
+ * generation than that whose output waits means nothing: whoever was about to report it stood still meanwhile. */
+void sender_committed(struct isf_engine *e, uint64_t generation, uint64_t epoch, uint64_t durable);
 /* Releases what may leave. */
 void sender_release(struct isf_engine *e);
 /* Stops sending; what is not committed goes to `lost`. A send that hangs is broken off. */

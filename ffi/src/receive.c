@@ -25,6 +25,8 @@ static int take_commit(struct isf_engine *e, int link, const struct frame *f, co
 {
     if (f->length != COMMIT_PAYLOAD)
         return refuse(e, link, "a commit of a wrong length", -ISF_ECORRUPT);
+    if (f->term > atomic_load(&e->term)) /* whoever has gone on without us says nothing of our output */
+        return refuse(e, link, "a commit of a term that this host does not have", -ISF_ESTALE);
     int mode = atomic_load(&e->mode);
     if (mode != ISF_PROTECTED && mode != ISF_HANDING)
         return 0; /* late: we decided otherwise meanwhile */
@@ -33,7 +35,7 @@ static int take_commit(struct isf_engine *e, int link, const struct frame *f, co
     pthread_mutex_unlock(&e->lock);
     if (f->epoch >= open || get_le64(payload) > f->epoch)
         return refuse(e, link, "a commit of an epoch that was never sent", -ISF_ECORRUPT);
-    sender_committed(e, f->epoch, get_le64(payload));
+    sender_committed(e, f->generation, f->epoch, get_le64(payload));
     take_verified(e, f->epoch, get_le32(payload + 8));
     return 0;
 }

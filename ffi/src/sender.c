@@ -366,17 +366,18 @@ static void note_commit(struct isf_engine *e, uint64_t epoch)
     }
 }
 
-void sender_committed(struct isf_engine *e, uint64_t epoch, uint64_t durable)
+void sender_committed(struct isf_engine *e, uint64_t generation, uint64_t epoch, uint64_t durable)
 {
     failpoint(FAIL_COMMIT_RECEIVED);
     pthread_mutex_lock(&e->release_lock);
-    int more = epoch > e->committed;
+    int ours = generation == e->release_generation, more = ours && epoch > e->committed;
     if (more)
         e->committed = epoch;
-    if (durable > e->remote_durable)
+    if (ours && durable > e->remote_durable)
         e->remote_durable = durable;
     pthread_mutex_unlock(&e->release_lock);
-    sender_release(e);
+    if (ours)
+        sender_release(e);
     if (!more)
         return;
     note_commit(e, epoch);

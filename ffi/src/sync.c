@@ -215,6 +215,7 @@ static int begin_epochs(struct isf_engine *e, struct sync *s)
     memset(e->there, 0xff, e->blocks.pages / 8 + 1); /* epochs do not say what they bring */
     pthread_mutex_lock(&e->release_lock);
     e->committed = e->released = e->remote_durable = e->open_epoch - 1;
+    e->release_generation = atomic_load(&e->generation);
     e->disk_mark = 0;
     atomic_store(&e->reaped, e->committed);
     pthread_mutex_unlock(&e->release_lock);

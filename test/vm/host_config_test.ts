@@ -136,3 +136,13 @@ Deno.test("a key is 32 bytes of hex that nobody else may read", async () => {
   }
   assert.throws(() => readKey(file), /does not exist/);
 });
+
+Deno.test("the kernel's lease is on, and a takeover time that leaves it no room is refused", () => {
+  assert.deepEqual(parseHostConfig({ file: "host.toml", text: GOOD }).fencing, { kernel_lease: true });
+  const short = `${GOOD}[heartbeat]\ninterval_ms = 5\ntakeover_ms = 40\n`;
+  assert.match(
+    problems(short)[0] ?? "",
+    /heartbeat.takeover_ms: is 40; the kernel's lease is 40 % of it and must have 20 ms: allowed: 50 or more/,
+  );
+  assert.deepEqual(problems(`${short}[fencing]\nkernel_lease = false\n`), []);
+});
