@@ -39,7 +39,7 @@ Deno.test("a question that is asked again gets the same answer; a term that was 
   assert.deepEqual(await two.ask({ known: 5, term: 6 }), { kind: "refused", term: 9, holder: a.id });
 });
 
-Deno.test("watch tells soon that the witness is there, that it is gone and why, and that it is back", async () => {
+Deno.test("watch tells soon that the witness is there, and then that it is gone and why", async () => {
   const witness = await InProcess.start({ pairs: [PAIR] });
   await using client = clientOf(witness, { identity: a });
   const told = watching(client);
