@@ -57,6 +57,11 @@ int disk_flush_now(struct disk *d);
  * before a checkpoint that is triggered while stats.log_bytes is high. (Without it they go on after 250 ms, up to twice log_bytes.) */
 void disk_release(struct disk *d);
 
+/* After a failure (on_error; every call gives its error since): empties journal and log and goes to DIRECT, if the storage below takes it again;
+ * else -errno, and the failure stays. For a copy that will be made anew: what was in the journal is gone, and the image may be in the midst of an
+ * epoch. No request is under way. Without a failure it does nothing. */
+int disk_mend(struct disk *d);
+
 /* ---- the epoch log ---- */
 /* Closes the open epoch (which must be `epoch`) and opens epoch + 1. QEMU is stopped and no request is under way. Returns the
  * number of extents in it (0: nothing to sync). Must be fast: no I/O. */

@@ -178,6 +178,15 @@ static void wait_more(struct disk *d, const struct unsynced *u)
     pthread_cond_timedwait(&d->apply, &d->lock, &t);
 }
 
+static void wait_failed(struct disk *d)
+{
+    d->need_room = 0;
+    d->idle |= DISK_APPLY_IDLE;
+    pthread_cond_broadcast(&d->room); /* disk_mend() waits for it */
+    pthread_cond_wait(&d->apply, &d->lock);
+    d->idle &= ~DISK_APPLY_IDLE;
+}
+
 void *disk_apply_run(void *disk)
 {
     struct disk *d = disk;
@@ -188,8 +197,8 @@ void *disk_apply_run(void *disk)
         uint64_t last = d->failed ? 0 : ready(d, &bytes);
         int due = u.since_us && (u.bytes >= SYNC_BYTES || isf_now_us() - u.since_us >= SYNC_US);
         if (d->failed && d->stop < 2) {
-            d->need_room = 0;
-            pthread_cond_wait(&d->apply, &d->lock);
+            u = (struct unsynced){0}; /* its mark is of a journal that may be reset */
+            wait_failed(d);
         } else if (d->failed) {
             break;
         } else if (last && !due) {

@@ -271,6 +271,15 @@ static int has_work(const struct disk *d)
     return atomic_load(&d->image_dirty) || d->durable + 1 < d->log.open->id || (d->mode == DISK_DRAINING && d->log.open->count);
 }
 
+static void wait_work(struct disk *d)
+{
+    d->idle |= DISK_JOURNAL_IDLE;
+    if (d->failed) /* disk_mend() waits for it */
+        pthread_cond_broadcast(&d->room);
+    pthread_cond_wait(&d->work, &d->lock);
+    d->idle &= ~DISK_JOURNAL_IDLE;
+}
+
 void *disk_journal_run(void *disk)
 {
     struct disk *d = disk;
@@ -282,7 +291,7 @@ void *disk_journal_run(void *disk)
         else if (d->stop)
             break;
         else if (d->mode != DISK_EPOCHS || d->durable <= d->reported || d->durable < d->first_id)
-            pthread_cond_wait(&d->work, &d->lock);
+            wait_work(d);
     }
     pthread_mutex_unlock(&d->lock);
     return NULL;

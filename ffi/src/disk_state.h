@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { DISK_JOURNAL_IDLE = 1, DISK_APPLY_IDLE = 2 };
 enum disk_mode { DISK_DIRECT, DISK_EPOCHS, DISK_DRAINING };
 
 struct disk {
@@ -43,6 +44,7 @@ struct disk {
     int released;          /* writers do not wait, until the next barrier */
     int stop;              /* 1: the journal thread ends when it has nothing left; 2: the apply thread too */
     int failed;            /* sticky -errno of journal or image */
+    int idle;              /* threads that wait: DISK_JOURNAL_IDLE, DISK_APPLY_IDLE (that one only while `failed`) */
     int common_begun;      /* this EPOCHS session has begun a new bitmap */
     int log_signalled;     /* on_log was called, disk_next has not yet said "nothing" */
     uint64_t flush_asked, flush_done; /* of disk_flush_now(), counted */

@@ -26,6 +26,7 @@ static const char *const names[FAIL_POINTS] = {
     [FAIL_JOURNAL_TRIM] = "journal-trim",
     [FAIL_RESTORE_HALF] = "restore-half",
     [FAIL_GATE_LEASED] = "gate-leased",
+    [FAIL_JOURNAL_UNSYNCED] = "journal-unsynced",
 };
 
 void failpoint(enum failpoint where)

@@ -19,6 +19,7 @@ enum failpoint {
     FAIL_JOURNAL_TRIM,        /* "journal-trim": image synced, journal not trimmed */
     FAIL_RESTORE_HALF,        /* "restore-half": half of the device state written to the standby QEMU */
     FAIL_GATE_LEASED,         /* "gate-leased": the lease was looked at, the frame is not yet written to the TAP */
+    FAIL_JOURNAL_UNSYNCED,    /* "journal-unsynced": action 3: the journal's syncs do nothing */
     FAIL_POINTS
 };
 

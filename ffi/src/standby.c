@@ -438,7 +438,9 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
     }
     for (int i = 0; r == 0 && i < e->disks; i++) {
         disk_discard(e->disk[i]);
-        r = disk_direct(e->disk[i]);
+        r = keep ? 0 : disk_mend(e->disk[i]); /* all of the disk comes anew, or is compared */
+        if (r == 0)
+            r = disk_direct(e->disk[i]);
     }
     if (r == 0) {
         standby_discard(s);

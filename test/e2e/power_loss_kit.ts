@@ -22,7 +22,6 @@ export interface Found {
 export class PowerScene implements AsyncDisposable {
   readonly scene: Scene;
   #client: CountingClient;
-  /** Records of the guest's log when the client began. */
   #begun = 0;
 
   private constructor(scene: Scene, client: CountingClient) {
@@ -33,6 +32,11 @@ export class PowerScene implements AsyncDisposable {
   static async open(options: SceneOptions = {}): Promise<PowerScene> {
     const { scene, client } = await Scene.counting({ ...options, volatileStorage: true }, LOAD);
     return new PowerScene(scene, client);
+  }
+
+  /** Records of the guest's log when the client began. */
+  get begun(): number {
+    return this.#begun;
   }
 
   get client(): CountingClient {
