@@ -7,6 +7,7 @@ import { latencyPart, slowLinkPart, throughputPart } from "./load.ts";
 import { pausePart } from "./pause.ts";
 import { powerOffsPart, takeoverPart } from "./power_off.ts";
 import { codecPart, trackerPart } from "./programs.ts";
+import { resyncPart } from "./resync.ts";
 import { syncPart } from "./sync.ts";
 import { trafficPart } from "./traffic.ts";
 
@@ -25,6 +26,11 @@ export const PARTS: readonly Part[] = [
   { name: "traffic", what: "what goes over the lines, idle, under load, in a boot", run: trafficPart },
   { name: "takeover", what: "from a power-off to the guest's next word", run: takeoverPart },
   { name: "sync", what: "the first copy of a running guest", run: syncPart },
+  {
+    name: "resync",
+    what: "after both links were cut; and what a sync costs the guest's clients",
+    run: resyncPart,
+  },
   { name: "disk", what: "the NBD export beside qemu-nbd's", run: diskPart },
   { name: "slow-link", what: "the demo load over lines of 100 Mbit/s", run: slowLinkPart },
   { name: "tracker", what: "finding dirty pages (source tree only)", run: trackerPart },
