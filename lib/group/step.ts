@@ -225,6 +225,7 @@ function lanTimer(turn: Turn): void {
 
 /** True when this host's VM is a zombie: the other one has it, or had it, in a newer term. */
 function overtaken(turn: Turn, word: Word): boolean {
+  if (turn.state.settings.termCheck === false) return false;
   // Started anew, and by what it wrote it has, or may have, run the VM in its term.
   const ran = word.role === ROLES.WAITING && (word.flags & (FLAGS.PROMISED | FLAGS.COPY_WHOLE)) === 0;
   const has = word.role === ROLES.PRIMARY || word.role === ROLES.YIELDED || word.role === ROLES.STOPPED;

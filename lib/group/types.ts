@@ -210,6 +210,8 @@ export interface Settings {
   onStall: "wait" | "solo";
   /** Bring a backup up whenever there is one. */
   autoProtect: boolean;
+  /** False for tests only: a newer term elsewhere does not end the VM here. */
+  termCheck?: boolean;
 }
 
 /** What happens to a host. */

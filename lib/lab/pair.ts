@@ -33,6 +33,7 @@ export interface PairOptions {
   /** With "witness" there is one, on the LAN. */
   arbiter?: "lan" | "manual" | "witness";
   noOutputCommit?: boolean;
+  noTermCheck?: boolean;
   /** Each host's data directory loses at a power cut what was not synced. */
   volatileStorage?: boolean;
   /** Each event of each runner. */
@@ -227,6 +228,7 @@ export class LabPair implements AsyncDisposable {
       ...["--vm", `${data}/vm.toml`, "--host", `${data}/host.toml`],
       ...(options.begin ? ["--start"] : []),
       ...(this.#options.noOutputCommit ? ["--no-output-commit"] : []),
+      ...(this.#options.noTermCheck ? ["--no-term-check"] : []),
     ];
     const booted = this.#storages.has(host) ? await this.#boot(host) : [];
     const child = this.#options.lab.exec(host, [...booted, ...words], {

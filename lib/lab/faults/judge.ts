@@ -14,10 +14,10 @@ const WARM = 20;
 
 /** Plays a row once, with a client of its own. */
 export async function repetition(stage: Stage, row: Row): Promise<Outcome> {
-  await using client = await stage.scene.client(LOAD);
+  await using client = await stage.scene.client(row.control ? { ...LOAD, patience_ms: 3000 } : LOAD);
   stage.client = client;
   const outcome = await play(stage, row);
-  if (outcome.broken.length > 0) return outcome;
+  // What was lost is asked for also when the pair did not become whole.
   return withClient(outcome, await client.stop());
 }
 
@@ -41,24 +41,35 @@ export async function play(stage: Stage, row: Row): Promise<Outcome> {
   try {
     await stage.answers(WARM);
     const struck = await row.strike(stage);
-    await stage.answers(WARM);
-    const gaps = stage.client.gaps.filter(({ to_us }) => to_us > struck.fault.at_us);
-    outcome.gap_ms = Math.max(0, ...gaps.map(({ ms }) => ms));
-    const after = await stage.heal();
-    await stage.answers(WARM);
-    outcome.term.after = after.term;
-    outcome.note = struck.note ?? "";
-    Object.assign(outcome, timesOf(stage, struck));
-    outcome.broken.push(...termProblems(before, after));
-    outcome.broken.push(
-      ...differences(await stage.scene.verify(after.primary)).map((part) => `${part} differs`),
-    );
+    if (row.control !== true) await becomesWhole(stage, { before, struck, outcome });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     outcome.broken.push(error instanceof RowFailure ? error.message : `${error.name}: ${error.message}`);
   }
   outcome.broken.push(...secondVoices(stage));
   return outcome;
+}
+
+interface Played {
+  before: Standing;
+  struck: Struck;
+  outcome: Outcome;
+}
+
+/** The guest answers, the pair is made whole by itself, and both hosts are found equal. */
+async function becomesWhole(stage: Stage, { before, struck, outcome }: Played): Promise<void> {
+  await stage.answers(WARM);
+  const gaps = stage.client.gaps.filter(({ to_us }) => to_us > struck.fault.at_us);
+  outcome.gap_ms = Math.max(0, ...gaps.map(({ ms }) => ms));
+  const after = await stage.heal();
+  await stage.answers(WARM);
+  outcome.term.after = after.term;
+  outcome.note = struck.note ?? "";
+  Object.assign(outcome, timesOf(stage, struck));
+  outcome.broken.push(...termProblems(before, after));
+  outcome.broken.push(
+    ...differences(await stage.scene.verify(after.primary)).map((part) => `${part} differs`),
+  );
 }
 
 /** A VM that moved, or went on alone, is in a newer term; terms never go back. */

@@ -37,6 +37,8 @@ export interface Row {
   kind: PairKind;
   /** It may be drawn in a run of random faults. */
   random: boolean;
+  /** A mechanism is switched off, and what is wrong then is to be found: the pair need not become whole again. */
+  control?: boolean;
   /** The VM moves, and both runners live on: what a leak would be seen by. */
   takesTurns?: boolean;
   /** Does the damage, and waits for what it is to lead to. Throws when that does not come. The pair is made whole afterwards by others. */
