@@ -68,6 +68,7 @@ function statusText(status: Record<string, unknown>): string {
     `  ${count("checkpoints")} checkpoints, pause ${ms("pause_us_p50")} (99 %: ${ms("pause_us_p99")}), ` +
     `commit ${ms("commit_us_p50")} (99 %: ${ms("commit_us_p99")})`,
     `  ${count("dirty_pages")} dirty pages, ${perPage} bytes each on the link`,
+    ...(status["fencing"] === undefined ? [] : [`  fenced by: ${status["fencing"]}`]),
   ].join("\n");
 }
 
