@@ -187,9 +187,16 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("start heartbeats", code);
   }
 
-  say(word: { generation: number; term: number; role: number; flags: number }): void {
-    const [generation, term] = [BigInt(word.generation), BigInt(word.term)];
-    this.#check("say", this.#calls.isf_say(this.#live(), generation, term, word.role, word.flags));
+  /** What the disks had when they were added: the newest epoch of which one of them has all; null: none is known. */
+  found(): { generation: number; epoch: number } | null {
+    const found = new BigUint64Array(2);
+    const any = this.#check("ask what the disks have", this.#calls.isf_found(this.#live(), found));
+    return any === 0 ? null : { generation: Number(found[0]), epoch: Number(found[1]) };
+  }
+
+  say(word: { generation: number; term: number; epoch: number; role: number; flags: number }): void {
+    const [generation, term, epoch] = [BigInt(word.generation), BigInt(word.term), BigInt(word.epoch)];
+    this.#check("say", this.#calls.isf_say(this.#live(), generation, term, epoch, word.role, word.flags));
   }
 
   /** Sends JSON to the other runner. */

@@ -121,6 +121,9 @@ ISF_API int32_t isf_memory_new(isf_engine *engine, uint64_t bytes);
 ISF_API int32_t isf_disk_add(isf_engine *engine, const char *name, const char *image, const char *state_prefix, const char *socket);
 /* Size of disk `index`. */
 ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
+/* What the disks had when they were added: the newest generation and, in it, the newest epoch of which some disk's journal has all. 0 when none
+ * is known; else 1 and found[0] = generation, found[1] = epoch. */
+ISF_API int32_t isf_found(isf_engine *engine, uint64_t *found);
 /* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`. Returns its index (0..7). -ENODEV: no such bridge. */
 ISF_API int32_t isf_nic_add(isf_engine *engine, const char *tap, const char *bridge, const char *socket);
 /* The kernel's own lease on NIC `nic`: from now on lease frames with `secret` (8 bytes) are written into its TAP before the guest's, and
@@ -135,8 +138,8 @@ ISF_API int32_t isf_link_add(isf_engine *engine, int32_t index, const char *loca
 ISF_API int32_t isf_heartbeat_path(isf_engine *engine, int32_t index, const char *local, const char *peer, uint32_t port);
 /* Starts heartbeats. `reference`: an IPv4 address on the LAN that is asked whether the LAN answers, on interface `lan`; either may be "". */
 ISF_API int32_t isf_heartbeat_start(isf_engine *engine, uint32_t interval_us, uint32_t silence_us, const char *reference, const char *lan);
-/* What the heartbeats say of this host (role and flags are the runner's own numbers). */
-ISF_API int32_t isf_say(isf_engine *engine, uint64_t generation, uint64_t term, uint32_t role, uint32_t flags);
+/* What the heartbeats say of this host (role, flags and epoch are the runner's own numbers). */
+ISF_API int32_t isf_say(isf_engine *engine, uint64_t generation, uint64_t term, uint64_t epoch, uint32_t role, uint32_t flags);
 /* Sends JSON text to the other runner on the active line (or any that is up). 0, -ISF_ELINK. */
 ISF_API int32_t isf_control(isf_engine *engine, const uint8_t *text, uint32_t length);
 

@@ -66,6 +66,13 @@ export const symbols = {
     ],
     result: "i64",
   },
+  isf_found: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "buffer", // uint64_t *found
+    ],
+    result: "i32",
+  },
   isf_nic_add: {
     parameters: [
       "pointer", // isf_engine *engine
@@ -120,6 +127,7 @@ export const symbols = {
       "pointer", // isf_engine *engine
       "u64", // uint64_t generation
       "u64", // uint64_t term
+      "u64", // uint64_t epoch
       "u32", // uint32_t role
       "u32", // uint32_t flags
     ],

@@ -37,6 +37,7 @@ static int recover(struct disk *d, char *problem, uint32_t size)
     int r = journal_replay(&d->journal, replay_extent, &replay, &found, problem, size);
     if (r)
         return r;
+    d->found = found.stamp;
     if (replay.extents)
         r = image_sync(&d->image);
     if (r) {
@@ -272,6 +273,19 @@ void disk_flush_waits(struct disk *d, int waits)
     pthread_mutex_lock(&d->lock);
     d->waits = waits;
     pthread_mutex_unlock(&d->lock);
+}
+
+void disk_generation(struct disk *d, uint64_t generation)
+{
+    pthread_mutex_lock(&d->lock);
+    d->generation = generation;
+    pthread_mutex_unlock(&d->lock);
+}
+
+void disk_found(struct disk *d, uint64_t *generation, uint64_t *epoch)
+{
+    *generation = d->found.generation; /* written before the disk's threads began */
+    *epoch = d->found.epoch;
 }
 
 void disk_release(struct disk *d)

@@ -53,6 +53,11 @@ void disk_flush_waits(struct disk *d, int waits);
 /* Waits until all that was written before the call is durable on this host: as a guest's flush that waits. 0, -ETIMEDOUT (5 s) or
  * -errno. */
 int disk_flush_now(struct disk *d);
+/* Which generation the epochs of the next disk_epochs() are of: written into the journal, for disk_found(). */
+void disk_generation(struct disk *d, uint64_t generation);
+/* The newest whole epoch that the disk had when it was opened, after its journal was replayed; of generation 0: none is known. What was written in
+ * DIRECT mode since is not counted. An epoch that wrote nothing leaves no trace. */
+void disk_found(struct disk *d, uint64_t *generation, uint64_t *epoch);
 /* In EPOCHS mode writes wait when the log is full; QEMU cannot stop the VM while they do. Lets all writes through until the next barrier: to be called
  * before a checkpoint that is triggered while stats.log_bytes is high. (Without it they go on after 250 ms, up to twice log_bytes.) */
 void disk_release(struct disk *d);

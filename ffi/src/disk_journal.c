@@ -14,6 +14,7 @@ struct round {
     struct nbd_wait *flushes;
     uint64_t asked;          /* of disk_flush_now() */
     int image; /* direct writes to be synced first */
+    uint64_t generation, first_id, delta; /* of the session */
 };
 
 void disk_fail(struct disk *d, int error, const char *what)
@@ -117,13 +118,15 @@ static int make_room(struct disk *d, struct round *round, const struct log_epoch
 static int append(struct disk *d, struct round *round, const struct log_epoch *e, enum journal_kind kind, const struct journal_extent *table,
                   uint32_t count)
 {
-    int r = journal_append(&d->journal, kind, e->id, table, count, 0);
+    struct journal_stamp stamp = {round->generation, e->id - round->delta};
+    int ends = kind == JOURNAL_END && round->generation && e->id >= round->first_id;
+    int r = journal_append(&d->journal, kind, e->id, table, count, 0, ends ? &stamp : NULL);
     if (r != -EAGAIN)
         return r;
     r = make_room(d, round, e);
     /* What still fills the journal is not committed. It may not wait for that: a flush of QEMU can hang on this, and with it the
      * checkpoint that commits. So the file grows; the bound of the log in memory bounds it too. */
-    return r ? r : journal_append(&d->journal, kind, e->id, table, count, 1);
+    return r ? r : journal_append(&d->journal, kind, e->id, table, count, 1, ends ? &stamp : NULL);
 }
 
 /* Writes extents as records; the last one of `kind`, the others as parts (or solo, which stand by themselves). */
@@ -207,6 +210,9 @@ static int plan(struct disk *d, struct round *round)
         round->open = open;
         open->taken = open->count;
     }
+    round->generation = d->generation;
+    round->first_id = d->first_id;
+    round->delta = d->delta;
     round->image = atomic_exchange(&d->image_dirty, 0);
     d->syncing = round->image;
     return 0;

@@ -32,6 +32,7 @@ static void decode(const uint8_t *h, struct journal_record *r)
     r->epoch = get_le64(h + 40);
     r->payload = get_le64(h + 48);
     r->payload_hash = get_le64(h + 56);
+    r->stamp = (struct journal_stamp){get_le64(h + 72), get_le64(h + 80)};
 }
 
 /* The extents lie within the image and add up to the payload. */
@@ -133,6 +134,8 @@ static int find_end(struct scan *s, uint64_t *last, struct journal_found *found,
             part = 0;
             found->epochs += x->kind == JOURNAL_END;
             found->epoch = x->epoch;
+            if (x->stamp.generation)
+                found->stamp = x->stamp;
         }
         at = after(s, at);
         seq++;
@@ -197,7 +200,7 @@ int journal_replay(struct journal *j, journal_visit *visit, void *context, struc
     struct scan s = {.j = j, .head = malloc(HEAD_MAX), .payload = malloc(JOURNAL_PAYLOAD_MAX)};
     uint64_t last = 0;
     int r = s.head && s.payload ? 0 : -ENOMEM;
-    *found = (struct journal_found){0};
+    *found = (struct journal_found){.stamp = j->head.stamp};
     if (r == 0 && fstat(j->fd, &st))
         r = -errno;
     if (r == 0 && j->head.seq) { /* 0: a new file */
@@ -206,6 +209,7 @@ int journal_replay(struct journal *j, journal_visit *visit, void *context, struc
         if (r == 0)
             r = hand_out(&s, last, visit, context, found, problem, problem_size);
     }
+    j->stamp = found->stamp;
     free(s.head);
     free(s.payload);
     return r;

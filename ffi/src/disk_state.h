@@ -52,6 +52,8 @@ struct disk {
     uint64_t retired;      /* epochs that have begun to leave the log */
     unsigned direct_writes, drain_rounds;
     uint64_t delta;        /* id of an epoch - the caller's number */
+    uint64_t generation;   /* of this EPOCHS session, as the caller numbers them; 0: not said */
+    struct journal_stamp found; /* what the disk had when it was opened */
     uint64_t first_id;     /* of this EPOCHS session */
     uint64_t committed, durable, reported, applied; /* ids */
     uint64_t full_since_us; /* when the log reached its bound; 0: it is below */

@@ -250,6 +250,20 @@ int64_t isf_disk_bytes(isf_engine *e, int32_t index)
     return index < 0 || index >= e->disks ? -EINVAL : (int64_t)disk_bytes(e->disk[index]);
 }
 
+int32_t isf_found(isf_engine *e, uint64_t *found)
+{
+    found[0] = found[1] = 0;
+    for (int i = 0; i < e->disks; i++) {
+        uint64_t generation, epoch;
+        disk_found(e->disk[i], &generation, &epoch);
+        if (generation > found[0] || (generation == found[0] && epoch > found[1])) {
+            found[0] = generation;
+            found[1] = epoch;
+        }
+    }
+    return found[0] != 0;
+}
+
 int32_t isf_nic_add(isf_engine *e, const char *tap, const char *bridge, const char *socket)
 {
     if (e->nics == ENGINE_NICS)
@@ -320,9 +334,9 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
     return r ? engine_problem(e, r, "heartbeats could not start: %s", strerror(-r)) : 0;
 }
 
-int32_t isf_say(isf_engine *e, uint64_t generation, uint64_t term, uint32_t role, uint32_t flags)
+int32_t isf_say(isf_engine *e, uint64_t generation, uint64_t term, uint64_t epoch, uint32_t role, uint32_t flags)
 {
-    e->word = (struct heartbeat_word){ .generation = generation, .term = term, .role = role, .flags = flags };
+    e->word = (struct heartbeat_word){ .generation = generation, .term = term, .epoch = epoch, .role = role, .flags = flags };
     if (e->heartbeat)
         heartbeat_say(e->heartbeat, &e->word);
     return 0;

@@ -13,6 +13,8 @@
 
 #define AREA_FIRST (16ull << 20) /* the space grows from here, so that a small load stays in a small, warm part of the file */
 
+#define SLOT_HASHED 72u
+
 /* ---- the two slots ---- */
 
 static int write_slot(struct journal *j, const struct journal_mark *head)
@@ -27,7 +29,9 @@ static int write_slot(struct journal *j, const struct journal_mark *head)
     put_le64(slot + 32, head->seq);
     put_le64(slot + 40, j->durable_seq);
     put_le64(slot + 48, j->image_bytes);
-    put_le64(slot + 56, XXH64(slot, 56, 0));
+    put_le64(slot + 56, head->stamp.generation);
+    put_le64(slot + 64, head->stamp.epoch);
+    put_le64(slot + SLOT_HASHED, XXH64(slot, SLOT_HASHED, 0));
     int r = disk_io_write(j->io, j->fd, slot, sizeof slot, (number & 1) * JOURNAL_BLOCK);
     if (r)
         return r;
@@ -40,7 +44,7 @@ static int write_slot(struct journal *j, const struct journal_mark *head)
 /* 1: valid and taken into `j`; 0: not; -ISF_EVERSION. */
 static int take_slot(struct journal *j, const uint8_t *slot)
 {
-    if (get_le32(slot) != JOURNAL_SLOT_MAGIC || get_le64(slot + 56) != XXH64(slot, 56, 0))
+    if (get_le32(slot) != JOURNAL_SLOT_MAGIC || get_le64(slot + SLOT_HASHED) != XXH64(slot, SLOT_HASHED, 0))
         return 0;
     if (get_le32(slot + 4) != JOURNAL_VERSION)
         return -ISF_EVERSION;
@@ -48,7 +52,7 @@ static int take_slot(struct journal *j, const uint8_t *slot)
         return 1;
     j->slot_number = get_le64(slot + 8);
     j->run = get_le64(slot + 16);
-    j->head = (struct journal_mark){get_le64(slot + 24), get_le64(slot + 32)};
+    j->head = (struct journal_mark){get_le64(slot + 24), get_le64(slot + 32), {get_le64(slot + 56), get_le64(slot + 64)}};
     j->durable_seq = get_le64(slot + 40);
     j->found_image_bytes = get_le64(slot + 48);
     return 1;
@@ -119,7 +123,7 @@ int journal_open(struct journal *j, const char *path, uint64_t limit, uint64_t i
         goto out;
     int fresh = r == 0;
     if (fresh)
-        j->head = (struct journal_mark){JOURNAL_START, 0}, j->found_image_bytes = image_bytes;
+        j->head = (struct journal_mark){JOURNAL_START, 0, {0, 0}}, j->found_image_bytes = image_bytes;
     j->image_bytes = image_bytes;
     r = fresh ? sync_directory(path) : 0;
     if (r)
@@ -132,7 +136,7 @@ out:
 
 int journal_reset(struct journal *j)
 {
-    struct journal_mark start = {JOURNAL_START, 1};
+    struct journal_mark start = {JOURNAL_START, 1, j->stamp};
     int r;
     /* Unguessable: a guest's own data must never look like a record of this run (think of a guest that runs this program). */
     if (getrandom(&j->run, sizeof j->run, 0) != sizeof j->run)
@@ -253,6 +257,8 @@ static int build_header(struct journal *j, const struct journal_record *r, const
     put_le64(h + 40, r->epoch);
     put_le64(h + 48, r->payload);
     put_le64(h + 56, r->payload_hash);
+    put_le64(h + 72, r->stamp.generation);
+    put_le64(h + 80, r->stamp.epoch);
     for (uint32_t i = 0; i < r->count; i++, t += JOURNAL_ENTRY) {
         put_le64(t, extents[i].offset);
         put_le64(t + 8, extents[i].length);
@@ -295,9 +301,12 @@ static int put_jump(struct journal *j, uint64_t from, uint64_t to)
     return put_record(j, from, &jump, NULL);
 }
 
-int journal_append(struct journal *j, enum journal_kind kind, uint64_t epoch, const struct journal_extent *extents, uint32_t count, int grow)
+int journal_append(struct journal *j, enum journal_kind kind, uint64_t epoch, const struct journal_extent *extents, uint32_t count, int grow,
+                   const struct journal_stamp *stamp)
 {
     struct journal_record record = {.kind = kind, .count = count, .run = j->run, .epoch = epoch};
+    if (stamp)
+        record.stamp = *stamp;
     uint64_t need = journal_head_bytes(count), payload = 0;
     if (count > JOURNAL_EXTENTS_MAX)
         return -EINVAL;
@@ -325,6 +334,8 @@ int journal_append(struct journal *j, enum journal_kind kind, uint64_t epoch, co
     claim(j, at, at + need);
     j->seq++;
     r = put_record(j, at, &record, extents);
+    if (stamp)
+        j->stamp = *stamp;
 out:
     pthread_mutex_unlock(&j->lock);
     return r;
@@ -389,7 +400,7 @@ int journal_sync(struct journal *j)
 void journal_here(struct journal *j, struct journal_mark *mark)
 {
     pthread_mutex_lock(&j->lock);
-    *mark = (struct journal_mark){j->tail, j->seq};
+    *mark = (struct journal_mark){j->tail, j->seq, j->stamp};
     pthread_mutex_unlock(&j->lock);
 }
 

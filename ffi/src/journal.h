@@ -34,9 +34,15 @@ struct journal_extent {
     const uint8_t *data; /* NULL: zeroes */
 };
 
-/* The place right after a record: everything before it can be trimmed once it is in the image. */
+/* Which epoch of the VM a record ends, by the numbers that both hosts know; 0, 0: none. */
+struct journal_stamp {
+    uint64_t generation, epoch;
+};
+
+/* The place right after a record: everything before it can be trimmed once it is in the image. `stamp`: of the last epoch that ended before it. */
 struct journal_mark {
     uint64_t position, seq;
+    struct journal_stamp stamp;
 };
 
 struct journal {
@@ -49,6 +55,7 @@ struct journal {
     uint64_t run;                      /* random, new at every opening: records of other runs are void */
     uint64_t seq, tail;                /* of the next record */
     uint64_t durable_seq;              /* the last record known to be synced */
+    struct journal_stamp stamp;        /* of the newest end of an epoch that was appended, or found */
     uint64_t slot_number;              /* of the newest slot written */
     int slot_dirty;                    /* it is not known to be durable */
     struct journal_mark head;          /* durable: where recovery would start */
@@ -64,18 +71,20 @@ typedef int journal_visit(void *context, uint64_t epoch, const struct journal_ex
 struct journal_found {
     uint64_t epochs, extents, epoch; /* replayed; number of the last whole epoch */
     int dropped;                     /* a torn tail was there */
+    struct journal_stamp stamp;      /* of the last whole epoch that the disk has, applied long ago or just now */
 };
 
 /* Opens or creates the file. Nothing is replayed or changed yet if it holds records. -ISF_ECORRUPT, -ISF_EVERSION, -EINVAL (of another image). */
 int journal_open(struct journal *j, const char *path, uint64_t limit, uint64_t image_bytes, const struct disk_io *io, char *problem, uint32_t problem_size);
 /* Hands every extent of the whole epochs to `visit` (NULL: only checks). -ISF_ECORRUPT when a record that was durable is damaged. */
 int journal_replay(struct journal *j, journal_visit *visit, void *context, struct journal_found *found, char *problem, uint32_t problem_size);
-/* After replay and a sync of the image: empty, durable. Appending is allowed from here on. */
+/* After replay and a sync of the image: empty, durable; only the stamp is kept. Appending is allowed from here on. */
 int journal_reset(struct journal *j);
 void journal_close(struct journal *j);
 
-/* Appends one record. -EAGAIN: no room before something is trimmed, unless `grow`. */
-int journal_append(struct journal *j, enum journal_kind kind, uint64_t epoch, const struct journal_extent *extents, uint32_t count, int grow);
+/* Appends one record; `stamp` (NULL: none) belongs to one that ends an epoch. -EAGAIN: no room before something is trimmed, unless `grow`. */
+int journal_append(struct journal *j, enum journal_kind kind, uint64_t epoch, const struct journal_extent *extents, uint32_t count, int grow,
+                   const struct journal_stamp *stamp);
 int journal_sync(struct journal *j);
 void journal_here(struct journal *j, struct journal_mark *mark);
 /* Everything before `mark` is durable in the image. Without `now` the space comes back after the next journal_sync. */
@@ -87,15 +96,16 @@ uint64_t journal_bytes(struct journal *j);
 /* ---- the format, shared by journal.c and disk_replay.c ---- */
 #define JOURNAL_BLOCK 4096u
 #define JOURNAL_START (2u * JOURNAL_BLOCK)
-#define JOURNAL_HEADER 80u
+#define JOURNAL_HEADER 96u
 #define JOURNAL_ENTRY 24u
 #define JOURNAL_MAGIC 0x4a525349u /* "ISRJ" */
 #define JOURNAL_SLOT_MAGIC 0x53525349u
-#define JOURNAL_VERSION 1u
+#define JOURNAL_VERSION 2u /* 2: with stamps */
 
 struct journal_record {
     uint32_t kind, count;
     uint64_t run, seq, durable_seq, epoch, payload, payload_hash;
+    struct journal_stamp stamp;
 };
 static inline uint64_t journal_pad(uint64_t n) { return (n + JOURNAL_BLOCK - 1) & ~(uint64_t)(JOURNAL_BLOCK - 1); }
 static inline uint64_t journal_head_bytes(uint32_t count) { return journal_pad(JOURNAL_HEADER + (uint64_t)JOURNAL_ENTRY * count); }

@@ -197,6 +197,7 @@ static int open_epochs(struct isf_engine *e, uint64_t first)
     int r = first == 0 ? -ISF_ECORRUPT : 0;
     for (int i = 0; r == 0 && i < e->disks; i++) {
         r = disk_sync(e->disk[i]);
+        disk_generation(e->disk[i], s->generation);
         if (r == 0)
             r = disk_epochs(e->disk[i], first, 0);
     }

@@ -138,8 +138,10 @@ int sync_freeze_disks(struct sync *s)
 {
     struct isf_engine *e = s->e;
     int r = 0;
-    for (int i = 0; r == 0 && i < e->disks; i++)
+    for (int i = 0; r == 0 && i < e->disks; i++) {
+        disk_generation(e->disk[i], atomic_load(&e->generation));
         r = disk_epochs(e->disk[i], e->open_epoch, 1);
+    }
     for (int i = 0; r == 0 && i < e->disks; i++)
         r = copy_changed(s, i, 0);
     return r;

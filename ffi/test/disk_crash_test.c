@@ -9,6 +9,7 @@
 
 #define BYTES (4u << 20)
 #define EPOCHS 40
+#define GENERATION 6
 
 /* What the child tells the parent: survives the kill. */
 struct told {
@@ -79,7 +80,10 @@ static void child(struct rig *rig, struct told *told, uint64_t seed, const char 
     rig->config.on_durable = told_durable;
     rig->config.context = told;
     struct disk *d = rig_open(rig);
-    if (!d || disk_epochs(d, 1, 0))
+    if (!d)
+        _exit(9);
+    disk_generation(d, GENERATION);
+    if (disk_epochs(d, 1, 0))
         _exit(9);
     for (uint64_t e = 1; e <= EPOCHS; e++) {
         if (e == arm)
@@ -148,6 +152,18 @@ static int recover_and_die(struct rig *rig, const char *where)
     return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 : 0;
 }
 
+/* The epoch that the disk names is the one that it holds, and nothing durable is missing from it (an epoch without writes leaves no trace). */
+static int says_so(struct rig *rig, struct disk *d, uint64_t seed, uint64_t durable)
+{
+    struct write_op ops[16];
+    uint64_t generation, epoch;
+    int64_t any;
+    disk_found(d, &generation, &epoch);
+    while (durable && plan_epoch(seed, durable, ops) == 0)
+        durable--;
+    return generation == (epoch ? GENERATION : 0) && epoch >= durable && which_epoch(rig, seed, (int64_t)epoch, (int64_t)epoch, &any) >= 0;
+}
+
 /* One life, death, and recovery. Returns 1 when the child was killed, 0 when it ended, -1 when the promise was broken. */
 static int one_life(struct told *told, uint64_t seed, const char *where, uint64_t arm, unsigned kill_us)
 {
@@ -162,9 +178,13 @@ static int one_life(struct told *told, uint64_t seed, const char *where, uint64_
     rig.config.on_durable = NULL;
     struct disk *d = rig_open(&rig);
     bad |= !d;
-    disk_close(d);
     int64_t low = (int64_t)atomic_load(&told->durable), high = (int64_t)atomic_load(&told->closed), epoch;
     bad |= which_epoch(&rig, seed, low, high, &epoch) < 0;
+    if (!bad && !says_so(&rig, d, seed, (uint64_t)low)) {
+        printf("      the disk names another epoch than it has\n");
+        bad = 1;
+    }
+    disk_close(d);
     if (bad)
         printf("      seed %llu at %s from epoch %llu: recovered %lld, durable %lld, closed %lld\n", (unsigned long long)seed,
                where ? where : "kill", (unsigned long long)arm, (long long)epoch, (long long)low, (long long)high);

@@ -138,7 +138,7 @@ static void beat(struct pair *p)
         const char *own = i ? "127.0.0.2" : "127.0.0.1", *peer = i ? "127.0.0.1" : "127.0.0.2";
         for (int k = 0; k < 3; k++)
             isf_heartbeat_path(s->e, k, own, peer, (uint32_t)(7201 + k));
-        isf_say(s->e, 4, 1, (uint32_t)(i + 1), 0);
+        isf_say(s->e, 4, 1, 0, (uint32_t)(i + 1), 0);
         if (isf_heartbeat_start(s->e, 20000, 1000000, "", ""))
             fatal("heartbeat", s);
     }

@@ -68,7 +68,7 @@ static int put(struct journal *j, enum journal_kind kind, struct entry *e, int g
     uint8_t data[8192];
     rig_fill(data, e->length, e->value);
     struct journal_extent x = {e->offset, e->length, 0, e->zero ? NULL : data};
-    int r = journal_append(j, kind, e->epoch, &x, 1, grow);
+    int r = journal_append(j, kind, e->epoch, &x, 1, grow, NULL);
     journal_here(j, &e->end);
     return r;
 }
@@ -173,7 +173,7 @@ static void refused(void)
         if (pread(fd, slot, sizeof slot, at) != sizeof slot)
             abort();
         put_le32(slot + 4, JOURNAL_VERSION + 1);
-        put_le64(slot + 56, XXH64(slot, 56, 0));
+        put_le64(slot + 72, XXH64(slot, 72, 0));
         if (pwrite(fd, slot, sizeof slot, at) != sizeof slot)
             abort();
     }
@@ -254,6 +254,47 @@ static void growth(void)
     journal_close(&j);
 }
 
+/* The stamp that a new process finds; generation * 1000 + epoch. */
+static uint64_t stamp_found(void)
+{
+    struct journal j;
+    struct journal_found found;
+    if (open_journal(&j, 1 << 20) || journal_replay(&j, NULL, NULL, &found, problem, sizeof problem))
+        return UINT64_MAX;
+    journal_close(&j);
+    return found.stamp.generation * 1000 + found.stamp.epoch;
+}
+
+static void stamps(void)
+{
+    struct journal j;
+    struct journal_found found;
+    uint64_t random = 5;
+    uint8_t data[512] = {1};
+    struct entry e = entry(9, &random);
+    struct journal_extent x = {0, sizeof data, 0, data};
+    struct journal_mark mark;
+    fresh(&j, 1 << 20);
+    CHECK(stamp_found() == 0, "a new journal knows of no epoch");
+    journal_append(&j, JOURNAL_END, 1, &x, 1, 0, &(struct journal_stamp){4, 17});
+    journal_here(&j, &mark);
+    journal_append(&j, JOURNAL_END, 2, &x, 1, 0, &(struct journal_stamp){4, 19});
+    journal_append(&j, JOURNAL_PART, 3, &x, 1, 0, &(struct journal_stamp){4, 20});
+    journal_sync(&j);
+    CHECK(stamp_found() == 4019, "an epoch without an end is not counted");
+    journal_trim(&j, &mark, 1);
+    CHECK(stamp_found() == 4019, "what is trimmed leaves the newer one's stamp");
+    put(&j, JOURNAL_END, &e, 0);
+    journal_here(&j, &mark);
+    journal_trim(&j, &mark, 1);
+    journal_close(&j);
+    CHECK(stamp_found() == 4020, "the last stamp stays when all is trimmed");
+    if (open_journal(&j, 1 << 20) || journal_replay(&j, NULL, NULL, &found, problem, sizeof problem) || journal_reset(&j))
+        abort();
+    journal_close(&j);
+    CHECK(stamp_found() == 4020, "and after the next opening");
+}
+
 /* Whatever the bytes are: an answer, never a crash, never an extent outside the image. */
 static int in_bounds(void *context, uint64_t epoch, const struct journal_extent *x)
 {
@@ -297,6 +338,7 @@ int main(void)
     refused();
     spaces();
     growth();
+    stamps();
     fuzz();
     unlink(path);
     rmdir(folder);

@@ -112,7 +112,7 @@ export class Runner implements AsyncDisposable {
     this.#listening = this.#listen();
     this.#machine.connect();
     const { store, start } = this.#options;
-    this.dispatch({ kind: "begin", metadata: store.newest, start, durable: null });
+    this.dispatch({ kind: "begin", metadata: store.newest, start, durable: this.#machine.engine.found() });
     this.#desk.begin();
   }
 

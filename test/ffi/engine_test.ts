@@ -45,7 +45,7 @@ Deno.test("a new engine is idle, its status page reads, and after its end keeps 
   await using at = await rig();
   const engine = at.engine();
   assert.equal(engine.status.get("mode"), MODES.IDLE);
-  engine.say({ generation: 3, term: 2 ** 40 + 1, role: 1, flags: 0 });
+  engine.say({ generation: 3, term: 2 ** 40 + 1, epoch: 0, role: 1, flags: 0 });
   const before = engine.status.read();
   assert.deepEqual(before.link_up, [0, 0]);
   await engine.close();
@@ -128,7 +128,7 @@ Deno.test("two engines find each other, hear each other's word, and pass message
     }
     throw new Error(`${name} saw only ${JSON.stringify(seen[name])}`);
   };
-  a.say({ generation: 3, term: 5, role: 2, flags: 4 });
+  a.say({ generation: 3, term: 5, epoch: 0, role: 2, flags: 4 });
   const word = await until("b", (event) => event.event === "word" && event.term === 5);
   assert.deepEqual({ ...word, t_us: 0, epoch: 0 }, {
     event: "word",
