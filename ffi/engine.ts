@@ -187,6 +187,11 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("start heartbeats", code);
   }
 
+  /** Resolves when every epoch that was closed is in this host's journals. Throws EngineError (ELIMIT, or a disk's own error). */
+  flush(): Promise<void> {
+    return this.#slow("sync the journals", [], (handle) => this.#calls.isf_flush(handle)).then(() => {});
+  }
+
   /** What the disks had when they were added: the newest epoch of which one of them has all; null: none is known. */
   found(): { generation: number; epoch: number } | null {
     const found = new BigUint64Array(2);

@@ -66,6 +66,13 @@ export const symbols = {
     ],
     result: "i64",
   },
+  isf_flush: {
+    parameters: [
+      "pointer", // isf_engine *engine
+    ],
+    result: "i32",
+    nonblocking: true,
+  },
   isf_found: {
     parameters: [
       "pointer", // isf_engine *engine

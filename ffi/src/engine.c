@@ -250,6 +250,18 @@ int64_t isf_disk_bytes(isf_engine *e, int32_t index)
     return index < 0 || index >= e->disks ? -EINVAL : (int64_t)disk_bytes(e->disk[index]);
 }
 
+int32_t isf_flush(isf_engine *e)
+{
+    int r = 0;
+    for (int i = 0; i < e->disks; i++) {
+        int one = disk_flush_now(e->disk[i]);
+        r = one && r != -ETIMEDOUT ? one : r;
+    }
+    if (r == -ETIMEDOUT)
+        return engine_problem(e, -ISF_ELIMIT, "the journals were not synced within 5 s: look at the storage below the disks");
+    return r ? engine_problem(e, r, "a journal could not be synced") : 0;
+}
+
 int32_t isf_found(isf_engine *e, uint64_t *found)
 {
     found[0] = found[1] = 0;

@@ -58,6 +58,21 @@ static int take_slot(struct journal *j, const uint8_t *slot)
     return 1;
 }
 
+/* True when the file was made but never used: space is taken before the first slot is written, and a record comes only after a durable slot. */
+static int never_used(struct journal *j, const uint8_t *slots, uint64_t file_bytes)
+{
+    uint8_t first[JOURNAL_BLOCK] = {0};
+    if (file_bytes > JOURNAL_START) {
+        uint64_t have = file_bytes - JOURNAL_START < sizeof first ? file_bytes - JOURNAL_START : sizeof first;
+        if (disk_io_read(j->io, j->fd, first, have, JOURNAL_START))
+            return 0;
+    }
+    for (size_t i = 0; i < JOURNAL_START; i++)
+        if (slots[i] || first[i % sizeof first])
+            return 0;
+    return 1;
+}
+
 /* 1: has a valid slot; 0: a new file. */
 static int read_slots(struct journal *j, const char *path, char *problem, uint32_t size)
 {
@@ -78,8 +93,8 @@ static int read_slots(struct journal *j, const char *path, char *problem, uint32
     }
     if (a || b)
         return 1;
-    if ((uint64_t)st.st_size <= JOURNAL_START)
-        return 0; /* it died while it was created: records come only after a durable slot */
+    if ((uint64_t)st.st_size <= JOURNAL_START || never_used(j, slots, (uint64_t)st.st_size))
+        return 0; /* it died while it was created */
     snprintf(problem, size,
              "Both heads of the journal %s are damaged: copy the disk from the other host, or move the journal away to start from the image as it is.", path);
     return -ISF_ECORRUPT;

@@ -295,6 +295,30 @@ static void stamps(void)
     CHECK(stamp_found() == 4020, "and after the next opening");
 }
 
+/* Killed while the journal was made: its space is there, and nothing in it. */
+static void unfinished(void)
+{
+    struct journal j;
+    struct entry none;
+    unlink(path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (ftruncate(fd, 1 << 20))
+        abort();
+    close(fd);
+    CHECK(replays(&none, 0, 1 << 20) == 1, "a journal whose making was cut short is a new one");
+    fresh(&j, 1 << 20);
+    uint64_t random = 3;
+    struct entry e = entry(1, &random);
+    put(&j, JOURNAL_END, &e, 0);
+    journal_close(&j);
+    uint8_t zero[2 * 4096] = {0};
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (pwrite(fd, zero, sizeof zero, 0) != sizeof zero)
+        abort();
+    close(fd);
+    CHECK(replays(&e, 1, 1 << 20) == -ISF_ECORRUPT, "control: with a record in it, empty heads are corruption");
+}
+
 /* Whatever the bytes are: an answer, never a crash, never an extent outside the image. */
 static int in_bounds(void *context, uint64_t epoch, const struct journal_extent *x)
 {
@@ -339,6 +363,7 @@ int main(void)
     spaces();
     growth();
     stamps();
+    unfinished();
     fuzz();
     unlink(path);
     rmdir(folder);

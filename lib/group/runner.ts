@@ -10,22 +10,21 @@ import { Correspondence } from "./correspondence.ts";
 import type { Machine } from "../vm/machine.ts";
 import { groupEvent } from "./engine_events.ts";
 import { farewell } from "./farewell.ts";
-import type { MetadataStore } from "./metadata.ts";
 import { beginState, step } from "./step.ts";
-import type { RemoteArbiter } from "./remote_arbiter.ts";
-import type { Pacing } from "./pacing.ts";
 import { RemoteDesk } from "./remote_desk.ts";
 import { keepDisks } from "./restore_point.ts";
+import type { RunnerOptions } from "./runner_options.ts";
 import { sentence } from "./sentence.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { firstFrame, lastWrites } from "./watches.ts";
+import { writeMetadata } from "./write_metadata.ts";
 import {
   type Action,
   type Command,
   type GroupEvent,
   type GroupState,
+  type Metadata,
   ROLES,
-  type Settings,
   type Timer,
 } from "./types.ts";
 
@@ -34,31 +33,6 @@ const QUEUE_MAX = 10_000;
 const TIMER_MS = { second: 1000, bound: 3000, minute: 60_000 } as const;
 /** How often the guest is announced on the LAN after it moved. */
 const ANNOUNCEMENTS = 5;
-
-/** What a runner is made of. */
-export interface RunnerOptions {
-  machine: Machine;
-  store: MetadataStore;
-  settings: Settings;
-  /** What the other host's must agree with: the VM's spec, versions. */
-  identity: Record<string, string>;
-  /** The takeover time, ms. */
-  takeoverMs: number;
-  /** Time between heartbeats, ms. */
-  heartbeatMs: number;
-  /** The disks that the engine serves, in its order. */
-  disks: readonly { name: string; image: string }[];
-  /** The arbiter, when it is elsewhere. */
-  remote?: RemoteArbiter | undefined;
-  /** Where disks that were given up are kept. */
-  restorePoints: string;
-  /** What is done when the backup does not keep up. Ends with the runner. */
-  pace?: Pacing;
-  /** Start the VM here, as this host's answer to "who begins". */
-  start: boolean;
-  /** Everything that happens, for people and for `serve`. */
-  report(event: Record<string, unknown>): void;
-}
 
 /** One group member at work. */
 export class Runner implements AsyncDisposable {
@@ -275,8 +249,12 @@ export class Runner implements AsyncDisposable {
     });
   }
 
-  async #write(metadata: Parameters<MetadataStore["write"]>[0]): Promise<GroupEvent> {
-    await this.#options.store.write(metadata);
+  async #write(metadata: Metadata): Promise<GroupEvent> {
+    await writeMetadata(metadata, {
+      store: this.#options.store,
+      engine: this.#machine.engine,
+      problem: (text) => this.#report("problem", { text }),
+    });
     return { kind: "written", metadata };
   }
 

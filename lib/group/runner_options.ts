@@ -1,0 +1,30 @@
+import type { Machine } from "../vm/machine.ts";
+import type { MetadataStore } from "./metadata.ts";
+import type { Pacing } from "./pacing.ts";
+import type { RemoteArbiter } from "./remote_arbiter.ts";
+import type { Settings } from "./types.ts";
+
+/** What a runner is made of. */
+export interface RunnerOptions {
+  machine: Machine;
+  store: MetadataStore;
+  settings: Settings;
+  /** What the other host's must agree with: the VM's spec, versions. */
+  identity: Record<string, string>;
+  /** The takeover time, ms. */
+  takeoverMs: number;
+  /** Time between heartbeats, ms. */
+  heartbeatMs: number;
+  /** The disks that the engine serves, in its order. */
+  disks: readonly { name: string; image: string }[];
+  /** The arbiter, when it is elsewhere. */
+  remote?: RemoteArbiter | undefined;
+  /** Where disks that were given up are kept. */
+  restorePoints: string;
+  /** What is done when the backup does not keep up. Ends with the runner. */
+  pace?: Pacing;
+  /** Start the VM here, as this host's answer to "who begins". */
+  start: boolean;
+  /** Everything that happens, for people and for `serve`. */
+  report(event: Record<string, unknown>): void;
+}
