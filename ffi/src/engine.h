@@ -356,8 +356,8 @@ enum sync_kind {           /* FRAME_SYNC's flags */
     SYNC_RESTART,          /* epochs come from here on on this line, beginning with the frame's epoch; payload: a growing number, 8 */
     SYNC_HASH_ASK,         /* disk 4, first chunk 8, count 4 */
     SYNC_HASHES,           /* the same, then count hashes of 8 */
-    SYNC_ACK,              /* backup to primary: so many SYNC_PAGES and SYNC_DISK of this generation are taken in, 8 */
     SYNC_VOID,             /* backup to primary: epochs came, but SYNC_EPOCHS did not: the sync is to begin again */
+    SYNC_ACK,              /* backup to primary: so many SYNC_PAGES and SYNC_DISK of this generation are taken in, 8 */
 };
 #define RESTART_PAYLOAD 8u
 #define ACK_PAYLOAD 8u
