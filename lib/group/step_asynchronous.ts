@@ -35,7 +35,11 @@ export function asynchronousStep(turn: Turn, phase: PhaseOf<"asynchronous">, eve
       at("writing");
       return turn.write({ generation, term, role: "primary", copy: "none" });
     case "writing":
-      if (event.kind === "write_failed") return beginReturn(turn, phase);
+      if (event.kind === "write_failed") {
+        // It may be there all the same: that the copy counts has to be written before it does.
+        at("marking");
+        return turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+      }
       if (event.kind !== "written" || event.metadata.copy !== "none") return;
       turn.alarm("asynchronous", `Output leaves before the backup has it: ${phase.why}`);
       at("on");

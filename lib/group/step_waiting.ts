@@ -142,8 +142,9 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
   if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
   if (peer.role === ROLES.BACKUP) {
     // The copy that might have been newer is given up, or it was before this host's last run.
-    const same = (disk?.role === "primary" || endedHere(disk)) && peer.generation === disk?.generation;
-    return (peer.flags & FLAGS.PROMISED) !== 0 && (same || lastSolo(disk)) ? "gave way" : "unclear";
+    const same = disk?.role === "primary" && peer.generation === disk.generation;
+    const gaveWay = same || lastSolo(disk) || endedHere(disk);
+    return (peer.flags & FLAGS.PROMISED) !== 0 && gaveWay ? "gave way" : "unclear";
   }
   if (peer.role !== ROLES.WAITING) {
     const ours = disk?.role === "primary" || disk?.copy === "whole";

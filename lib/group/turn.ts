@@ -93,7 +93,8 @@ function sameWord(a: Word, b: Word): boolean {
 
 /** True when the peer promised that its copy of this term and generation will not be started. */
 export function promised(peer: Word | null, copy: { term: number; generation: number }): boolean {
-  return peer !== null && (peer.flags & FLAGS.PROMISED) !== 0 && peer.term === copy.term &&
+  // Its term is newer when it had written a promotion that was then refused.
+  return peer !== null && (peer.flags & FLAGS.PROMISED) !== 0 && peer.term >= copy.term &&
     peer.generation === copy.generation;
 }
 

@@ -11,6 +11,7 @@ import { type Commit, type Epoch, Standby } from "./standby.ts";
 const TICK_MS = 10;
 const SYNC_TICKS = 5;
 const IN_FLIGHT = 3;
+const PACE_MS = 250;
 
 type Mode = "idle" | "solo" | "syncing" | "protected" | "held" | "handing" | "standby" | "promoting";
 
@@ -30,6 +31,8 @@ export class SimEngine {
   #remoteDurable = 0;
   /** Epochs whose output waits, oldest first. */
   #held: Epoch[] = [];
+  /** The last epoch that ended. */
+  #newest: Epoch | null = null;
   #syncLeft = 0;
   #syncFirst = false;
   #everCommitted = false;
@@ -37,6 +40,7 @@ export class SimEngine {
   /** Asynchronous: output leaves before its commit; and on the way back from there. */
   #early = false;
   #catchingUp = false;
+  #pacedAt = 0;
   readonly #linkUp = [false, false];
 
   constructor(readonly host: SimHost) {
@@ -188,6 +192,7 @@ export class SimEngine {
       this.#remoteDurable =
         0;
     this.#held = [];
+    this.#newest = null;
     this.#early = this.#catchingUp = false;
   }
 
@@ -233,6 +238,7 @@ export class SimEngine {
       this.#sendEpoch();
       this.#letOut();
       this.#watchStall();
+      this.#pace();
     }
   }
 
@@ -275,13 +281,14 @@ export class SimEngine {
       this.flusher.flush();
     }
     const { term, generation, epoch, value } = this;
-    this.#held.push({ term, generation, number: epoch, value });
+    this.#newest = { term, generation, number: epoch, value };
+    this.#held.push(this.#newest);
   }
 
   #sendEpoch(): void {
     const { chance } = this.host;
-    const newest = this.#held.at(-1);
-    if (newest === undefined || newest.number <= this.committed) return;
+    const newest = this.#newest;
+    if (newest === null || newest.number <= this.committed) return;
     const content = this.host.disk.content;
     if (chance.chance(0.9)) return this.send((peer) => peer.engine.standby.stage(newest, content));
     // Its parts come one after the other; the second may not come at all.
@@ -339,9 +346,17 @@ export class SimEngine {
 
   #watchStall(): void {
     const { host } = this;
-    if (this.#held.length === 0 || host.world.clock.now - this.#stalledAt < 400) return;
+    if (this.epoch === this.committed || host.world.clock.now - this.#stalledAt < 400) return;
     this.#stalledAt = host.world.clock.now;
     host.dispatch({ kind: "stalled" });
+  }
+
+  /** The ladder asks until it is as it wants it. */
+  #pace(): void {
+    const { host } = this;
+    if (host.wantsEarly === this.#early || host.world.clock.now < this.#pacedAt + PACE_MS) return;
+    this.#pacedAt = host.world.clock.now;
+    host.dispatch({ kind: "pace", wants: host.wantsEarly ? "asynchronous" : "synchronous", why: "the load" });
   }
 
   killQemu(): void {

@@ -173,8 +173,8 @@ function hurtParts(
       if (host.running && !host.frozen) host.dispatch({ kind: "disk_failed", why: "bad sector" });
       return;
     case "pace":
-      host.pace("asynchronous");
-      return endLater(world, fault.for, () => host.pace("synchronous"));
+      host.wantsEarly = true;
+      return endLater(world, fault.for, () => host.wantsEarly = false);
     case "timers":
       host.timerFactor = fault.factor;
       return endLater(world, fault.for, () => host.timerFactor = 1);
@@ -225,7 +225,7 @@ export function mendAll(world: World): void {
     host.slowDisk = 0;
     host.writesFail = false;
     host.timerFactor = 1;
-    host.pace("synchronous");
+    host.wantsEarly = false;
     if (!host.running) bootLater(world, host, host.chance.between(1, 200));
   }
 }

@@ -52,6 +52,8 @@ export class SimHost {
   timerFactor = 1;
   /** Milliseconds more for each write to this host's disks. */
   slowDisk = 0;
+  /** The ladder wants output to leave before its commit. */
+  wantsEarly = false;
   /** Metadata cannot be written. */
   writesFail = false;
   #life = 0;
@@ -177,11 +179,6 @@ export class SimHost {
   /** An operator's command. */
   told(command: Extract<GroupEvent, { kind: "command" }>["command"]): void {
     if (this.running && !this.frozen) this.dispatch({ kind: "command", command });
-  }
-
-  /** What the ladder wants. */
-  pace(wants: "asynchronous" | "synchronous"): void {
-    if (this.running && !this.frozen) this.dispatch({ kind: "pace", wants, why: "the load" });
   }
 
   dispatch(event: GroupEvent): void {
