@@ -67,12 +67,17 @@ export class PowerScene implements AsyncDisposable {
   /** Cuts both, and looks what each host has by itself; both are off again then, in order. */
   async cutAndLook(seed?: number): Promise<Found> {
     const { replies } = await this.cutBoth(seed);
+    return { promised: this.#begun + replies, logs: await this.logs() };
+  }
+
+  /** What each host has by itself. Both have power, and nothing runs before and after. */
+  async logs(): Promise<Record<Host, GuestLog>> {
     const logs = {} as Record<Host, GuestLog>;
     for (const host of HOSTS) {
       logs[host] = await this.comesBackAlone(host);
       await this.scene.killRunner(host);
     }
-    return { promised: this.#begun + replies, logs };
+    return logs;
   }
 
   /** Resolves with the host that starts the VM. */
