@@ -86,7 +86,6 @@ struct isf_status {
     uint64_t asynchronous;     /* 1: output leaves at once; 2: it waits again, but not all that left before is committed; 0: neither */
     uint64_t behind_us;        /* age of the newest state that the backup holds whole; 0: none, or no checkpoints now */
     uint64_t waiting_us;       /* age of the oldest checkpoint that is not committed; 0: none */
-    uint64_t link_rate;        /* what the active line takes, bytes per second; 0: not known yet */
     /* The sync: bytes on the line, bytes that the backup had already (by hash), bytes per second of late, seconds left, 1 memory | 2 disk. */
     uint64_t sync_bytes_sent, sync_bytes_skipped, sync_rate, sync_eta_s, sync_phase;
     uint64_t heartbeat_gap_us_max;   /* longest time between two signs of life of the peer's runner that is there now */

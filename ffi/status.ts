@@ -84,7 +84,6 @@ export const STATUS_FIELDS = [
   ["asynchronous", 1],
   ["behind_us", 1],
   ["waiting_us", 1],
-  ["link_rate", 1],
   ["sync_bytes_sent", 1],
   ["sync_bytes_skipped", 1],
   ["sync_rate", 1],

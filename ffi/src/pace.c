@@ -177,7 +177,6 @@ void pace_status(struct isf_engine *e, struct isf_status *s, unsigned tick)
     status_set(&s->behind_us, behind);
     status_set(&s->asynchronous, (uint64_t)atomic_load(&p->asynchronous));
     status_set(&s->throttle_wanted, atomic_load(&p->percent));
-    status_set(&s->link_rate, atomic_load(&e->active) >= 0 ? atomic_load(&e->link_rate) : 0);
     status_set(&s->holds, atomic_load(&p->holds));
     uint64_t held = atomic_load(&p->held_us);
     status_set(&s->held_us, held);

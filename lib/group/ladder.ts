@@ -39,7 +39,7 @@ export interface Sample {
   inflight: number;
   /** What the guest makes, encoded. */
   wanted_bytes_s: number;
-  /** What the line takes; 0: not known yet. */
+  /** What the backup takes by way of its line; 0: not known yet. */
   line_bytes_s: number;
   /** Nothing was committed for longer than the host's bound. */
   stalled: boolean;
@@ -215,7 +215,7 @@ function foreseen(sample: Sample, here: Rung, there: Rung): number {
 }
 
 function reason(sample: Sample, policy: DegradationPolicy): string {
-  const line = sample.line_bytes_s === 0 ? "" : `, the line takes ${mbit(sample.line_bytes_s)}`;
+  const line = sample.line_bytes_s === 0 ? "" : `, the backup takes ${mbit(sample.line_bytes_s)}`;
   const stall = sample.stalled ? ", nothing is committed" : "";
   return `a commit takes ${
     Math.round(sample.latency_ms)

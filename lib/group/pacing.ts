@@ -52,6 +52,14 @@ export interface PaceView {
   since_us: number;
 }
 
+/** Counters of one look. */
+interface Reading {
+  t_ms: number;
+  bytes: number;
+  sent: number;
+  checkpoints: number;
+}
+
 /** One VM's pace. */
 export class Pacing implements Disposable {
   readonly #options: PacingOptions;
@@ -62,7 +70,8 @@ export class Pacing implements Disposable {
   #why = "";
   #since_us: number;
   #asked_ms = -Infinity;
-  #before: { t_ms: number; bytes: number } | null = null;
+  #before: Reading | null = null;
+  #line_bytes_s = 0;
 
   constructor(options: PacingOptions) {
     this.#options = options;
@@ -99,18 +108,31 @@ export class Pacing implements Disposable {
   }
 
   #sample(page: StatusPage): Sample {
-    const t_ms = this.#options.engine.clockUs() / 1000;
-    const bytes = page.get("page_bytes") + page.get("disk_bytes");
-    const before = this.#before ?? { t_ms, bytes };
-    this.#before = { t_ms, bytes };
-    const waiting = page.get("waiting_us");
-    const seconds = (t_ms - before.t_ms) / 1000;
+    const now: Reading = {
+      t_ms: this.#options.engine.clockUs() / 1000,
+      bytes: page.get("page_bytes") + page.get("disk_bytes"),
+      sent: page.get("link_bytes_out", 0) + page.get("link_bytes_out", 1),
+      checkpoints: page.get("checkpoints"),
+    };
+    const before = this.#before ?? now;
+    this.#before = now;
+    const [waiting, took] = [page.get("waiting_us"), page.get("commit_us_last")];
+    const latency_ms = Math.max(waiting, took) / 1000;
+    const seconds = (now.t_ms - before.t_ms) / 1000;
+    const bytes = Math.max(now.bytes - before.bytes, 0);
+    const epochs = now.checkpoints - before.checkpoints;
+    // What the backup takes is at least what it took; while it cannot keep up it is just that.
+    const took_bytes_s = epochs > 0 && took > 0 ? bytes / epochs / (took / 1e6) : 0;
+    const sent_bytes_s = seconds > 0 ? (now.sent - before.sent) / seconds : 0;
+    const least = Math.max(took_bytes_s, sent_bytes_s);
+    const strained = latency_ms > this.#options.policy.max_added_ms && least > 0;
+    this.#line_bytes_s = strained ? least : Math.max(this.#line_bytes_s, least);
     return {
-      t_ms,
-      latency_ms: Math.max(waiting, page.get("commit_us_last")) / 1000,
+      t_ms: now.t_ms,
+      latency_ms,
       inflight: page.get("inflight"),
-      wanted_bytes_s: seconds > 0 ? (bytes - before.bytes) / seconds : 0,
-      line_bytes_s: page.get("link_rate"),
+      wanted_bytes_s: seconds > 0 ? bytes / seconds : 0,
+      line_bytes_s: this.#line_bytes_s,
       stalled: waiting > this.#options.rhythm.stallUs,
     };
   }
@@ -145,6 +167,7 @@ export class Pacing implements Disposable {
     const from = this.#rung;
     this.#state = beginLadder();
     this.#before = null;
+    this.#line_bytes_s = 0;
     this.#why = "";
     if (from.level === "full") return;
     this.#changed({ from, to: this.#rung, down: false, why: "the VM is not protected now" });

@@ -107,7 +107,7 @@ Deno.test("each change names what was measured and the bound", () => {
   );
   assert.match(
     change?.why ?? "",
-    /a commit takes 2000 ms, the bound is 500 ms; the guest makes 19 Mbit\/s, the line takes 20 Mbit\/s/,
+    /a commit takes 2000 ms, the bound is 500 ms; the guest makes 19 Mbit\/s, the backup takes 20 Mbit\/s/,
   );
 });
 
