@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import type { RunnerEvent } from "../../lib/lab/pair.ts";
 import { brokenPromises, next, pause, reached, Scene } from "./kit.ts";
 
-/** A guest that changes nearly all of its pool with each request, a megabyte on the line: four seconds on a slow one. */
+/** A guest that changes nearly all of its pool with each request, a megabyte on the line: many seconds on a slow one. */
 const HEAVY = { dirty: 8000, fill: "random", write: 256 } as const;
-const SLOW_MBIT = 2;
+const SLOW_MBIT = 1;
 const RHYTHM = "[rhythm]\nstall_ms = 20000\n";
 /** Far above what a commit takes on a busy machine, far below what it takes on the slow line. */
-const BOUND = "max_added_ms = 2000\n";
+const BOUND = "max_added_ms = 1500\n";
 
 async function shape(scene: Scene, rate_mbit: number): Promise<void> {
   for (const link of ["a", "b"] as const) await scene.lab.shapeLink(link, { rate_mbit });
