@@ -29,10 +29,11 @@ export class Scene implements AsyncDisposable {
   readonly pair: LabPair;
   readonly directory: string;
   readonly #clients: CountingClient[] = [];
-  readonly #self: readonly string[];
+  /** The command that runs the program. */
+  readonly self: readonly string[];
 
   private constructor(parts: { lab: Lab; pair: LabPair; directory: string; self: readonly string[] }) {
-    this.#self = parts.self;
+    this.self = parts.self;
     this.lab = parts.lab;
     this.pair = parts.pair;
     this.directory = parts.directory;
@@ -81,7 +82,7 @@ export class Scene implements AsyncDisposable {
 
   /** A client that counts; resolves when the guest has answered it. */
   async client(load: Partial<ClientOptions> = {}): Promise<CountingClient> {
-    const client = new CountingClient(this.lab, { self: this.#self, load });
+    const client = new CountingClient(this.lab, { self: this.self, load });
     this.#clients.push(client);
     await client.connected;
     return client;
