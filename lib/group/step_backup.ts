@@ -1,7 +1,8 @@
 /** The decisions of a host that receives, keeps or starts a copy. */
 
 import { enterSolo, fence } from "./step_primary.ts";
-import type { PhaseOf, Turn } from "./turn.ts";
+import { evaluate, newerThanPeer } from "./step_waiting.ts";
+import { EPOCH_MAX, type PhaseOf, type Turn } from "./turn.ts";
 import { type Cause, FLAGS, type GroupEvent, type Message, ROLES, type Word } from "./types.ts";
 
 export function backupStep(turn: Turn, event: GroupEvent): void {
@@ -22,12 +23,15 @@ export function backupStep(turn: Turn, event: GroupEvent): void {
     case "promoting":
       return inPromoting(turn, phase, event);
     case "abandoning":
-      if (event.kind === "written" && event.metadata.copy === "stale") turn.go({ ...phase, kind: "stale" });
-      else if (event.kind === "write_failed") {
+      if (event.kind === "written" && event.metadata.copy === "stale") {
+        turn.go({ ...phase, kind: "stale" });
+        reconsider(turn);
+      } else if (event.kind === "write_failed") {
         turn.act({ kind: "set_timer", timer: "decide", after: "second" });
       } else if (event.kind === "timer") writeStale(turn, phase);
       return;
     case "stale":
+      if (event.kind === "word" || event.kind === "peer") reconsider(turn);
       if (event.kind === "command" && event.command === "start" && turn.state.confirmedOff) {
         turn.go({ kind: "waiting", why: "the operator starts an older copy", wantsStart: true });
         turn.act({ kind: "check_silence" });
@@ -36,6 +40,13 @@ export function backupStep(turn: Turn, event: GroupEvent): void {
     default:
       return;
   }
+}
+
+/** A copy that was given up is still the newest when the other host lost its VM before it had gone on alone. */
+function reconsider(turn: Turn): void {
+  if (turn.phase.kind !== "stale" || !newerThanPeer(turn.state)) return;
+  turn.go({ kind: "waiting", why: "its disks hold more than the other host's", wantsStart: false });
+  evaluate(turn);
 }
 
 /** Answers an invitation to be the backup. */
@@ -82,6 +93,9 @@ export function noteTrouble(turn: Turn, why: string): void {
 export function abandon(turn: Turn, copy: { term: number; generation: number }): void {
   turn.act({ kind: "hold" });
   const { term, generation } = copy;
+  // What was committed is in the disks here, whatever becomes of the copy in memory.
+  const { kind } = turn.phase;
+  if (kind === "ready" || kind === "asking") turn.state.durable = { generation, epoch: EPOCH_MAX };
   turn.go({ kind: "abandoning", term, generation });
   writeStale(turn, copy);
 }

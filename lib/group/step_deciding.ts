@@ -61,6 +61,8 @@ function grantSolo(
   grant: { term: number; generation: number; next: number; handed: boolean; unless: "heard" | "never" },
 ): void {
   turn.go({ kind: "going_solo", ...grant, step: "writing" });
+  // From here on this host's disks count: nothing more may leave on the strength of the other one's journal.
+  turn.act({ kind: "hold" });
   // Until the gate is open the other copy may still be the newer one: it says so should we restart here.
   turn.write({ generation: grant.generation, term: grant.next, role: "primary", copy: "whole" });
 }

@@ -7,11 +7,8 @@ import { beginHandover, inHanding } from "./step_handing.ts";
 import { hasNoCopy, lossOf, watchLinks } from "./step_losses.ts";
 import { inSolo, inSyncing, invite } from "./step_solo.ts";
 import { evaluate } from "./step_waiting.ts";
-import { type PhaseOf, promised, type Turn } from "./turn.ts";
+import { EPOCH_MAX, type PhaseOf, promised, type Turn } from "./turn.ts";
 import { type GroupEvent, type Phase, ROLES } from "./types.ts";
-
-/** More than any epoch's number, and exact. */
-const EPOCH_MAX = 2 ** 48;
 
 export function primaryStep(turn: Turn, event: GroupEvent): void {
   if (event.kind === "qemu_lost" || event.kind === "engine_failed") return vmLost(turn, event);

@@ -154,13 +154,24 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
   return ownRank(disk) > rank(peer) ? "gave way" : "newer";
 }
 
-/** Both hosts wait with a whole copy of one generation. The one whose disks hold more epochs is the newer one: a reply may have left on
- * the strength of either one's journal. In different terms the newer term is: it may have gone on alone, and its disks had all by then. */
+/** Two copies of one generation and term, neither of which has gone on. The one whose disks hold more epochs is the newer one: a reply may
+ * have left on the strength of either one's journal, also of one that was given up before the other host went on alone. In different
+ * terms the newer term is: it may have gone on alone, and its disks had all by then. */
 function bothWhole(state: GroupState, peer: Word): boolean {
   const { disk } = state;
-  return disk !== null && disk.copy === "whole" && disk.role !== "stopped" && peer.role === ROLES.WAITING &&
-    peer.term === disk.term && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
-    peer.generation === disk.generation;
+  if (disk === null || peer.term !== disk.term || peer.generation !== disk.generation) return false;
+  const gaveUp = disk.role === "backup" && disk.copy === "stale";
+  const peerGaveUp = (peer.flags & FLAGS.PROMISED) !== 0;
+  if (disk.role === "stopped" || (peer.flags & FLAGS.LAST_SOLO) !== 0 || (gaveUp && peerGaveUp)) return false;
+  const waits = peer.role === ROLES.WAITING || (peer.role === ROLES.BACKUP && peerGaveUp);
+  return waits && (gaveUp || disk.copy === "whole");
+}
+
+/** True when the copy that was given up here is newer than what the other host, which has started anew, holds. */
+export function newerThanPeer(state: GroupState): boolean {
+  const { peer } = state;
+  return peer !== null && !state.silent && peer.role === ROLES.WAITING && bothWhole(state, peer) &&
+    durableEpoch(state) > peer.epoch;
 }
 
 function ownRank(disk: Metadata | null): number {

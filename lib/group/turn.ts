@@ -12,6 +12,9 @@ import {
   type Word,
 } from "./types.ts";
 
+/** More than any epoch's number, and exact. */
+export const EPOCH_MAX = 2 ** 48;
+
 /** The phase of this kind. */
 export type PhaseOf<Kind extends Phase["kind"]> = Extract<Phase, { kind: Kind }>;
 
@@ -120,7 +123,8 @@ function waitingWord(state: GroupState, asks: boolean): Word {
   const { disk, peer } = state;
   if (peer !== null && peer.term >= (disk?.term ?? 0) && mayPromiseAtOnce(state) && !asks) {
     const { term, generation } = peer;
-    return { generation, term, epoch: 0, role: ROLES.WAITING, flags: FLAGS.PROMISED };
+    const epoch = generation === disk?.generation ? durableEpoch(state) : 0;
+    return { generation, term, epoch, role: ROLES.WAITING, flags: FLAGS.PROMISED };
   }
   let flags = asks ? FLAGS.ASKS_PROMISE : 0;
   if (lastSolo(disk) || endedHere(disk)) flags |= FLAGS.LAST_SOLO;
@@ -195,7 +199,7 @@ export function wordOf(state: GroupState): Word {
     case "behind":
       return say(ROLES.BACKUP, phase.step === "written" ? FLAGS.BEHIND | FLAGS.PROMISED : 0, phase);
     case "stale":
-      return say(ROLES.BACKUP, FLAGS.PROMISED, phase);
+      return { ...say(ROLES.BACKUP, FLAGS.PROMISED, phase), epoch: durableEpoch(state) };
     case "diverged":
       return say(ROLES.WAITING, FLAGS.PROMISED | FLAGS.DIVERGED);
     case "fencing":

@@ -63,8 +63,11 @@ export function inflict(world: World, fault: Fault): void {
     case "confirm": {
       const host = hostOf(world, fault.host);
       const kind = host.state.phase.kind;
-      // It says what is so, and not to a host that would start an older copy by it.
-      if (!host.peer.running && (kind === "asking" || kind === "deciding")) host.told("confirm_peer_off");
+      // It says what is so, and not when the other host went on alone before, or to a host that would start an older copy by it.
+      const own = host.state.disk?.term ?? 0;
+      const wentOn = (host.peer.store.newest?.term ?? 0) > own;
+      const waits = kind === "asking" || kind === "deciding";
+      if (!host.peer.running && !wentOn && waits) host.told("confirm_peer_off");
       return;
     }
     default:
