@@ -52,7 +52,9 @@ export class Standby {
   }
 
   stage(epoch: Epoch, content: Content): void {
-    if (!this.#takes(epoch) || (this.whole && epoch.number <= this.epoch)) return;
+    if (!this.#takes(epoch)) return;
+    // It came before; its COMMIT was lost with a line.
+    if (this.whole && epoch.number <= this.epoch) return this.tell();
     if (!this.whole) return this.#stageFirst(epoch, content);
     const { host, flusher } = this.#engine;
     const { generation, number, value } = epoch;
