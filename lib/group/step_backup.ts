@@ -270,6 +270,11 @@ function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void
 
 function consider(turn: Turn, copy: { term: number; generation: number }): void {
   const cause = vmGone(turn, copy);
+  const { peer } = turn.state;
+  if (cause === null && turn.phase.kind === "ready" && peer !== null && asksBehind(peer, copy)) {
+    turn.go({ ...turn.phase, kind: "behind", step: "writing" });
+    return writeCopy(turn, copy, "behind");
+  }
   if (cause === null) return;
   turn.go({ kind: "asking", term: copy.term, generation: copy.generation, cause, why: "" });
   settle(turn);
