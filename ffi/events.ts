@@ -28,7 +28,7 @@ export const EVENT_FIELDS = {
   stalled: { epoch: "number", waited_us: "number" },
   qemu: { name: "text", data: "json" },
   qemu_lost: { reason: "text" },
-  handed: { epoch: "number" },
+  handed: { epoch: "number", stopped_us: "number" },
   verified: { epoch: "number", memory: "flag", blocks: "flag", device: "flag", disk: "flag" },
   disk: { disk: "number", error: "number", what: "text" },
   refused: { link: "number", what: "text" },

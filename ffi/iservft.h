@@ -21,7 +21,7 @@
  *   stalled      epoch, waited_us                       no commit for longer than the stall bound (once per stall)
  *   qemu         name, data                             a QMP event of QEMU other than STOP/RESUME
  *   qemu_lost    reason                                 QEMU's monitor closed or stopped answering
- *   handed       epoch                                  (switchover) the last epoch is committed, the VM stands still
+ *   handed       epoch, stopped_us                      (switchover) the last epoch is committed, the VM stands still since stopped_us
  *   verified     epoch, memory, blocks, device, disk    a verifying checkpoint was compared on the backup: true / false each
  *   disk         disk, error, what                      image or journal failed
  *   refused      link, what                             something from the wire was refused

@@ -227,7 +227,8 @@ static void note_epoch(struct isf_engine *e, struct epoch *done)
     if (pace_committed(e, done))
         events_send(&e->events, "synchronous", "\"epoch\":%llu", (unsigned long long)done->number);
     if (done->final)
-        events_send(&e->events, "handed", "\"epoch\":%llu", (unsigned long long)done->number);
+        events_send(&e->events, "handed", "\"epoch\":%llu,\"stopped_us\":%llu", (unsigned long long)done->number,
+                    (unsigned long long)done->trigger_us);
 }
 
 /* Frees what is committed on both hosts and lets the disks apply it. With `turn`: nobody is sending from it. */

@@ -8,6 +8,7 @@ import { pausePart } from "./pause.ts";
 import { powerOffsPart, takeoverPart } from "./power_off.ts";
 import { codecPart, trackerPart } from "./programs.ts";
 import { resyncPart } from "./resync.ts";
+import { switchoverPart } from "./switchover.ts";
 import { syncPart } from "./sync.ts";
 import { trafficPart } from "./traffic.ts";
 
@@ -25,6 +26,7 @@ export const PARTS: readonly Part[] = [
   { name: "throughput", what: "checkpoints a second under a client's load", run: throughputPart },
   { name: "traffic", what: "what goes over the lines, idle, under load, in a boot", run: trafficPart },
   { name: "takeover", what: "from a power-off to the guest's next word", run: takeoverPart },
+  { name: "switchover", what: "planned moves back and forth under load", run: switchoverPart },
   { name: "sync", what: "the first copy of a running guest", run: syncPart },
   {
     name: "resync",

@@ -19,9 +19,21 @@ export interface CorrespondenceOptions {
 export class Correspondence {
   readonly #options: CorrespondenceOptions;
   #invited: Compatibility | undefined;
+  /** Since when the VM that was handed over stands still, by this host's clock; 0: none was. */
+  #stopped_us = 0;
 
   constructor(options: CorrespondenceOptions) {
     this.#options = options;
+  }
+
+  /** The VM stands still here for the other host to go on. */
+  handed(stopped_us: number): void {
+    this.#stopped_us = stopped_us;
+  }
+
+  /** Tells the other host that the VM which it handed over runs here. */
+  resumed(term: number): void {
+    this.#tell({ kind: "resumed", term });
   }
 
   /** What does not fit the invitation that was accepted, now that QEMU runs; undefined: all does. */
@@ -30,10 +42,13 @@ export class Correspondence {
   }
 
   send(message: Message): void {
+    this.#tell({ ...message, hello: message.kind === "invite" ? this.#own() : undefined });
+  }
+
+  #tell(message: { kind: string; [field: string]: unknown }): void {
     const { machine, report } = this.#options;
-    const hello = message.kind === "invite" ? this.#own() : undefined;
     try {
-      machine.engine.control({ ...message, hello });
+      machine.engine.control(message);
     } catch (error) {
       report("unsent", { kind: message.kind, why: error instanceof EdgeError ? error.hint : String(error) });
     }
@@ -42,6 +57,7 @@ export class Correspondence {
   receive(raw: unknown): void {
     const { report, dispatch } = this.#options;
     const { hello, ...message } = raw as Message & { hello?: Compatibility };
+    if ((message.kind as string) === "resumed") return this.#moved();
     if (!["invite", "accept", "refuse"].includes(message.kind)) {
       return report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
     }
@@ -52,6 +68,14 @@ export class Correspondence {
       return this.send({ kind: "refuse", term: message.term, generation: message.generation, why });
     }
     dispatch({ kind: "message", message: message as Message });
+  }
+
+  /** The whole pause of a switchover by one clock: at most the way of one message too long. */
+  #moved(): void {
+    const { machine, report } = this.#options;
+    if (this.#stopped_us === 0) return;
+    report("switchover", { pause_us: machine.engine.clockUs() - this.#stopped_us });
+    this.#stopped_us = 0;
   }
 
   #own(): Compatibility {

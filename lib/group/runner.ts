@@ -324,6 +324,7 @@ export class Runner implements AsyncDisposable {
     await this.#machine.continue();
     engine.announce(ANNOUNCEMENTS);
     this.#report("promoted", { begun_us, epoch, term: action.term });
+    if (action.unless === "unheard") this.#letters.resumed(action.term);
     firstFrame(engine, { before: frames, ended: () => this.#ending })
       .then((at_us) => at_us !== null && this.#report("first_frame", { takeover_us: at_us - begun_us }));
     return { kind: "promoted" };
@@ -363,6 +364,7 @@ export class Runner implements AsyncDisposable {
         else {
           if (event.event !== "word") this.#options.report(event);
           if (event.event === "peer") this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
+          if (event.event === "handed") this.#letters.handed(event.stopped_us);
           // What becomes of a QEMU that we ended ourselves is known.
           const told = event.event === "qemu_lost" && !this.#machine.qemuRuns ? null : groupEvent(event);
           if (told?.kind === "guest_off") {

@@ -61,7 +61,9 @@ Deno.test("the sequence ends with the engine, and quietly when it is given up", 
         for await (const event of engineEvents(dir, give.signal)) seen.push(event.event);
       })();
       const connection = await listener.accept();
-      await connection.write(new TextEncoder().encode('{"event":"handed","t_us":1,"epoch":4}\n'));
+      await connection.write(
+        new TextEncoder().encode('{"event":"handed","t_us":1,"epoch":4,"stopped_us":1}\n'),
+      );
       while (seen.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       if (giveUp) give.abort();
       else connection.close();
