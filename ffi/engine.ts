@@ -187,9 +187,12 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("start heartbeats", code);
   }
 
-  /** Resolves when every epoch that was closed is in this host's journals. Throws EngineError (ELIMIT, or a disk's own error). */
-  flush(): Promise<void> {
-    return this.#slow("sync the journals", [], (handle) => this.#calls.isf_flush(handle)).then(() => {});
+  /** Resolves when all that was written is in this host's journals. `waits`: the guest's flushes wait for them from here on. Throws EngineError
+   * (ELIMIT, or a disk's own error). */
+  flush({ waits }: { waits: boolean }): Promise<void> {
+    return this.#slow("sync the journals", [], (handle) => this.#calls.isf_flush(handle, waits ? 1 : 0)).then(
+      () => {},
+    );
   }
 
   /** What the disks had when they were added: the newest epoch of which one of them has all; null: none is known. */

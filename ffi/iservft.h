@@ -120,8 +120,10 @@ ISF_API int32_t isf_memory_new(isf_engine *engine, uint64_t bytes);
 ISF_API int32_t isf_disk_add(isf_engine *engine, const char *name, const char *image, const char *state_prefix, const char *socket);
 /* Size of disk `index`. */
 ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
-/* SLOW. Waits until every epoch that was closed is in this host's journals, synced. 0, -ISF_ELIMIT (5 s), or the -errno of a disk that failed. */
-ISF_API int32_t isf_flush(isf_engine *engine);
+/* SLOW. Waits until all that was written is in this host's journals, synced. `waits`: from here on a guest's FLUSH waits for them too, until the next
+ * protection: before isf_solo, since output then leaves that follows flushes which were answered at once. 0, -ISF_ELIMIT (5 s), or the -errno of a
+ * disk that failed. */
+ISF_API int32_t isf_flush(isf_engine *engine, int32_t waits);
 /* What the disks had when they were added: the newest generation and, in it, the newest epoch of which some disk's journal has all. 0 when none
  * is known; else 1 and found[0] = generation, found[1] = epoch. */
 ISF_API int32_t isf_found(isf_engine *engine, uint64_t *found);

@@ -69,6 +69,7 @@ export const symbols = {
   isf_flush: {
     parameters: [
       "pointer", // isf_engine *engine
+      "i32", // int32_t waits
     ],
     result: "i32",
     nonblocking: true,

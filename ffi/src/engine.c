@@ -250,10 +250,12 @@ int64_t isf_disk_bytes(isf_engine *e, int32_t index)
     return index < 0 || index >= e->disks ? -EINVAL : (int64_t)disk_bytes(e->disk[index]);
 }
 
-int32_t isf_flush(isf_engine *e)
+int32_t isf_flush(isf_engine *e, int32_t waits)
 {
     int r = 0;
     for (int i = 0; i < e->disks; i++) {
+        if (waits)
+            disk_flush_waits(e->disk[i], 1);
         int one = disk_flush_now(e->disk[i]);
         r = one && r != -ETIMEDOUT ? one : r;
     }

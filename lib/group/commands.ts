@@ -31,7 +31,7 @@ export function commandProblem(
         hint: "Ask the other host's runner.",
       };
     case "promote":
-      if (phase.kind !== "behind") {
+      if (phase.kind !== "behind" && !(phase.kind === "asking" && state.refused > phase.term)) {
         return {
           problem: `There is no copy here that waits for an operator (${phase.kind})`,
           hint: "A whole copy takes over by itself; one that is out of date is started with start.",

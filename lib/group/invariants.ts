@@ -52,7 +52,9 @@ export function hostProblem(state: GroupState): string | null {
   if (lets && disk?.copy !== "none") {
     return "output leaves before its commit, and its metadata say that the other copy counts";
   }
-  if (phase.kind === "stale" && disk?.role === "backup" && disk.copy === "whole") {
+  if (
+    phase.kind === "stale" && phase.unwritten !== true && disk?.role === "backup" && disk.copy === "whole"
+  ) {
     return "it promised not to start its copy, and its metadata still say that it is whole";
   }
   return null;

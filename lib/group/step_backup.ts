@@ -23,14 +23,9 @@ export function backupStep(turn: Turn, event: GroupEvent): void {
     case "promoting":
       return inPromoting(turn, phase, event);
     case "abandoning":
-      if (event.kind === "written" && event.metadata.copy === "stale") {
-        turn.go({ ...phase, kind: "stale" });
-        reconsider(turn);
-      } else if (event.kind === "write_failed") {
-        turn.act({ kind: "set_timer", timer: "decide", after: "second" });
-      } else if (event.kind === "timer") writeStale(turn, phase);
-      return;
+      return inAbandoning(turn, phase, event);
     case "stale":
+      if (phase.unwritten === true) keepWriting(turn, phase, event);
       if (event.kind === "word" || event.kind === "peer") reconsider(turn);
       if (event.kind === "command" && event.command === "start" && turn.state.confirmedOff) {
         turn.go({ kind: "waiting", why: "the operator starts an older copy", wantsStart: true });
@@ -47,6 +42,28 @@ function reconsider(turn: Turn): void {
   if (turn.phase.kind !== "stale" || !newerThanPeer(turn.state)) return;
   turn.go({ kind: "waiting", why: "its disks hold more than the other host's", wantsStart: false });
   evaluate(turn);
+}
+
+function inAbandoning(turn: Turn, phase: PhaseOf<"abandoning">, event: GroupEvent): void {
+  const { term, generation } = phase;
+  if (event.kind === "written" && event.metadata.copy === "stale") {
+    turn.go({ kind: "stale", term, generation });
+    return reconsider(turn);
+  }
+  if (event.kind !== "write_failed") return;
+  // Nothing can be written here, and the primary must not wait for that. Without its QEMU the copy in memory is never started; the one on
+  // the disks is, after a restart, of an older term than the primary's next one, which is written before anything leaves.
+  turn.state.common = 0;
+  turn.act({ kind: "kill_qemu" }, { kind: "set_timer", timer: "decide", after: "second" });
+  turn.go({ kind: "stale", term, generation, unwritten: true });
+}
+
+function keepWriting(turn: Turn, phase: PhaseOf<"stale">, event: GroupEvent): void {
+  if (event.kind === "timer" && event.timer === "decide") writeStale(turn, phase);
+  if (event.kind === "write_failed") turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  if (event.kind === "written" && event.metadata.copy === "stale") {
+    turn.go({ kind: "stale", term: phase.term, generation: phase.generation });
+  }
 }
 
 /** Answers an invitation to be the backup. */
@@ -288,7 +305,13 @@ function settle(turn: Turn): void {
   if (cause === null) return turn.go({ kind: "ready", term, generation });
   const given = cause !== "silence";
   if (!given && !state.silenceChecked) return turn.act({ kind: "check_silence" });
-  const verdict = turn.judge("promote", given);
+  let verdict = turn.judge("promote", given);
+  if (verdict.kind === "grant" && verdict.because === "operator" && state.refused > term && !turn.insists) {
+    const why =
+      `term ${state.refused} was granted to the other host, which may have gone on: to start this older ` +
+      "copy all the same, say promote";
+    verdict = { kind: "hold", why };
+  }
   if (verdict.kind === "grant") {
     const unless = given ? "unheard" : "heard";
     return grant(turn, { term, generation, next: turn.nextTerm(), unless });
@@ -321,6 +344,7 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
     return settle(turn);
   }
   if (event.kind === "refused") return turn.refused(phase, event);
+  turn.insists = event.kind === "command" && event.command === "promote";
   const decides = event.kind === "word" || event.kind === "peer" || event.kind === "command" ||
     event.kind === "timer";
   if (decides) settle(turn);

@@ -21,6 +21,8 @@ export type PhaseOf<Kind extends Phase["kind"]> = Extract<Phase, { kind: Kind }>
 export class Turn {
   state: GroupState;
   readonly actions: Action[] = [];
+  /** The operator starts a copy that is known to be behind. */
+  insists = false;
 
   constructor(state: GroupState) {
     this.state = { ...state };

@@ -133,7 +133,8 @@ export type Phase =
     step: "writing" | "checking" | "restoring";
   }
   | { kind: "abandoning"; term: number; generation: number }
-  | { kind: "stale"; term: number; generation: number }
+  /** The copy is given up. `unwritten`: its host cannot write that down, and has ended the copy's QEMU instead. */
+  | { kind: "stale"; term: number; generation: number; unwritten?: true }
   /** This host's VM ran, and so did the other one's, which did not go on from here: a person picks. */
   | { kind: "diverged"; term: number; why: string; step: "shown" | "keeping" | "writing" }
   /** `yields`: the copy that may go on in this VM's place. */
