@@ -17,7 +17,7 @@ import type { RunnerOptions } from "./runner_options.ts";
 import { sentence } from "./sentence.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { firstFrame, lastWrites } from "./watches.ts";
-import { writeMetadata } from "./write_metadata.ts";
+import { syncJournals, writeMetadata } from "./write_metadata.ts";
 import {
   type Action,
   type Command,
@@ -249,12 +249,17 @@ export class Runner implements AsyncDisposable {
     });
   }
 
-  async #write(metadata: Metadata): Promise<GroupEvent> {
-    await writeMetadata(metadata, {
+  #host() {
+    const { engine } = this.#machine;
+    return {
       store: this.#options.store,
-      engine: this.#machine.engine,
-      problem: (text) => this.#report("problem", { text }),
-    });
+      engine,
+      problem: (text: string) => this.#report("problem", { text }),
+    };
+  }
+
+  async #write(metadata: Metadata): Promise<GroupEvent> {
+    await writeMetadata(metadata, this.#host());
     return { kind: "written", metadata };
   }
 
@@ -270,6 +275,12 @@ export class Runner implements AsyncDisposable {
 
   async #open(action: Extract<Action, { kind: "open" }>): Promise<GroupEvent> {
     const { engine } = this.#machine;
+    const mode = engine.status.get("mode");
+    // Flushes were answered whose output has been held until now.
+    const answered = mode === MODES.PROTECTED || mode === MODES.HELD || mode === MODES.HANDING;
+    if (answered && !await syncJournals(this.#host(), { waits: true })) {
+      return { kind: "solo_refused", why: "overtaken" }; // it is tried again
+    }
     await this.#watch.settled();
     if (action.unless === "heard" && !this.#silenceNow().silent) {
       return { kind: "solo_refused", why: "overtaken" };

@@ -1,31 +1,37 @@
 /** Writes down what this host is, in the right order with its disks. */
 
 import { type Engine, EngineError } from "../../ffi/engine.ts";
-import { errorText } from "../errors.ts";
+import { EdgeError, errorText } from "../errors.ts";
 import type { MetadataStore } from "./metadata.ts";
 import type { Metadata } from "./types.ts";
 
-/** Waits until the journals hold all that was written. Throws EngineError when they cannot be synced in time. A disk that failed holds
- * nothing back: its alarm is out, and the VM goes on with the others. */
+/** Waits until the journals hold all that was written; false: they could not be synced in time. A disk that failed holds nothing back: its
+ * alarm is out, and the VM goes on with the others. */
 export async function syncJournals(
   host: { engine: Engine; problem(text: string): void },
   options: { waits: boolean },
-): Promise<void> {
+): Promise<boolean> {
   try {
     await host.engine.flush(options);
+    return true;
   } catch (error) {
-    if (error instanceof EngineError && error.is("ELIMIT")) throw error;
     host.problem(errorText(error));
+    return !(error instanceof EngineError && error.is("ELIMIT"));
   }
 }
 
-/** After a power loss of both hosts the newer term counts: before one is written, the disks hold all of the older. Throws as syncJournals
- * does. */
+/** After a power loss of both hosts the newer term counts: before one is written, the disks hold all of the older. Throws EdgeError when
+ * they cannot be made to. */
 export async function writeMetadata(
   metadata: Metadata,
   host: { store: MetadataStore; engine: Engine; problem(text: string): void },
 ): Promise<void> {
   const raises = metadata.role === "primary" && metadata.term > (host.store.newest?.term ?? 0);
-  if (raises) await syncJournals(host, { waits: false });
+  if (raises && !await syncJournals(host, { waits: false })) {
+    throw new EdgeError("The journals of the disks cannot be synced", {
+      op: "take a new term",
+      hint: "Look at the storage below the disks: it has not answered for 5 s.",
+    });
+  }
   await host.store.write(metadata);
 }
