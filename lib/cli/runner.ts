@@ -8,17 +8,15 @@ import { EdgeError } from "../errors.ts";
 import { arbiterOf } from "../group/arbiter.ts";
 import { ControlServer } from "../group/control_socket.ts";
 import { metadataFile, MetadataStore } from "../group/metadata.ts";
-import type { RemoteArbiter } from "../group/remote_arbiter.ts";
 import { Pacing } from "../group/pacing.ts";
 import { Runner } from "../group/runner.ts";
-import { openIdentity } from "../node/identity.ts";
 import { chooseAccel } from "../vm/accel.ts";
 import { type HostConfig, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
 import { sayState } from "../vm/nft_lease.ts";
 import { qemuVersion } from "../vm/qemu.ts";
 import { readSpec, servedDisks, type VmSpec } from "../vm/spec.ts";
-import { WitnessClient } from "../witness/client.ts";
+import { arbiterKey, openArbiter } from "./arbiters.ts";
 import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
 import { VERSION } from "./version.ts";
@@ -84,6 +82,8 @@ async function identity(spec: VmSpec, host: HostConfig): Promise<Record<string, 
     // Each host's lease is made for the other's waiting: host_config.ts, leaseProblem.
     "heartbeat.takeover_ms": `${host.heartbeat.takeover_ms}`,
     "heartbeat.interval_ms": `${host.heartbeat.interval_ms}`,
+    // Two arbiters would grant two terms.
+    arbiter: arbiterKey(spec, host),
   };
 }
 
@@ -109,21 +109,6 @@ async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
     secret: readKey(host.key_file),
     shim: host.shim ?? found.shim,
     accel,
-  });
-}
-
-/** This host's way to the witness; undefined when another arbiter decides. */
-function openWitness(spec: VmSpec, host: HostConfig): RemoteArbiter | undefined {
-  if (host.arbiter !== "witness" || host.witness === undefined) return undefined;
-  const { address, port, id, pair, identity } = host.witness;
-  return new WitnessClient({
-    address,
-    port,
-    id,
-    pair,
-    vm: spec.name,
-    identity: openIdentity(identity),
-    version: VERSION,
   });
 }
 
@@ -252,12 +237,13 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       autoProtect: true,
       ...(given.zombie ? { termCheck: false } : {}),
     },
+    node: host.node,
     identity: own,
     takeoverMs: host.heartbeat.takeover_ms,
     heartbeatMs: host.heartbeat.interval_ms,
     disks: servedDisks(spec, host.data_dir),
     restorePoints: `${host.data_dir}/${spec.name}/restore-points`,
-    remote: openWitness(spec, host),
+    remote: openArbiter(spec, host),
     start: given.start,
     report,
     pace: new Pacing({

@@ -8,6 +8,8 @@ import type { GroupEvent, Message } from "./types.ts";
 /** What it is made of. */
 export interface CorrespondenceOptions {
   machine: Machine;
+  /** This host's name; the other has another one. */
+  node: string;
   /** What the other host's must agree with: the VM's spec, versions. */
   identity: Record<string, string>;
   /** Number of disks that the engine serves. */
@@ -79,7 +81,7 @@ export class Correspondence {
   }
 
   #own(): Compatibility {
-    const { machine, identity, disks } = this.#options;
-    return compatibility(machine, { identity, disks });
+    const { machine, ...own } = this.#options;
+    return compatibility(machine, own);
   }
 }

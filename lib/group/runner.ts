@@ -63,6 +63,7 @@ export class Runner implements AsyncDisposable {
     this.ended = new Promise((resolve) => this.#end = resolve);
     this.#letters = new Correspondence({
       machine: options.machine,
+      node: options.node,
       identity: options.identity,
       disks: options.disks.length,
       report: (event, fields) => this.#report(event, fields),

@@ -9,6 +9,8 @@ export interface RunnerOptions {
   machine: Machine;
   store: MetadataStore;
   settings: Settings;
+  /** This host's name; the other has another one. */
+  node: string;
   /** What the other host's must agree with: the VM's spec, versions. */
   identity: Record<string, string>;
   /** The takeover time, ms. */

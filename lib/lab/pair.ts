@@ -4,6 +4,7 @@
 import { ControlClient } from "../group/control_socket.ts";
 import { EdgeError } from "../errors.ts";
 import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
+import { LabEtcd } from "./etcd.ts";
 import type { Lab } from "./lab.ts";
 import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
 import { VolatileStorage } from "./volatile_storage.ts";
@@ -30,8 +31,8 @@ export interface PairOptions {
   hostToml?: string;
   /** Further lines for the VM's file, before its tables. */
   vmToml?: string;
-  /** With "witness" there is one, on the LAN. */
-  arbiter?: "lan" | "manual" | "witness";
+  /** With "witness" or "etcd" there is one, on the LAN. */
+  arbiter?: "lan" | "manual" | "witness" | "etcd";
   noOutputCommit?: boolean;
   noTermCheck?: boolean;
   /** Each host's data directory loses at a power cut what was not synced. */
@@ -143,6 +144,7 @@ export class LabPair implements AsyncDisposable {
   readonly #options: PairOptions;
   readonly #key: string;
   readonly #witness: LabWitness | undefined;
+  readonly #etcd: LabEtcd | undefined;
   readonly runners = new Map<Host, LabRunner>();
   /** All that were ever started, the first one first. */
   readonly started: LabRunner[] = [];
@@ -150,11 +152,12 @@ export class LabPair implements AsyncDisposable {
 
   private constructor(
     options: PairOptions,
-    { key, witness }: { key: string; witness: LabWitness | undefined },
+    { key, witness, etcd }: { key: string; witness: LabWitness | undefined; etcd: LabEtcd | undefined },
   ) {
     this.#options = options;
     this.#key = key;
     this.#witness = witness;
+    this.#etcd = etcd;
   }
 
   /** Writes all files. Nothing runs yet. */
@@ -170,7 +173,8 @@ export class LabPair implements AsyncDisposable {
       byte.toString(16).padStart(2, "0")
     ).join("");
     const witness = options.arbiter === "witness" ? await LabWitness.start(options) : undefined;
-    const pair = new LabPair(options, { key, witness });
+    const etcd = options.arbiter === "etcd" ? await LabEtcd.start(options) : undefined;
+    const pair = new LabPair(options, { key, witness, etcd });
     for (const host of HOSTS) await pair.#furnish(host);
     const disk = options.disk ?? DISK;
     if (disk > 0) await createDisk({ path: pair.image("a"), megabytes: disk });
@@ -296,6 +300,7 @@ export class LabPair implements AsyncDisposable {
     clearTimeout(late);
     for (const storage of this.#storages.values()) await storage[Symbol.asyncDispose]();
     await this.#witness?.[Symbol.asyncDispose]();
+    await this.#etcd?.[Symbol.asyncDispose]();
     for (const host of HOSTS) {
       await Deno.remove(`/run/isf-${this.#options.lab.id}-${host}`, { recursive: true }).catch(() => {});
     }
@@ -331,7 +336,7 @@ local = "${ADDRESSES.lan[host]}"
 peer = "${ADDRESSES.lan[other]}"
 bridge = "${BRIDGE}"
 reference = "${ADDRESSES.reference}"
-${this.#witness?.table(host) ?? ""}[heartbeat]
+${this.#witness?.table(host) ?? ""}${this.#etcd?.table() ?? ""}[heartbeat]
 takeover_ms = ${takeover}
 ${hostToml}`;
   }

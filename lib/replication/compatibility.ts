@@ -2,8 +2,10 @@
 
 import type { Machine } from "../vm/machine.ts";
 
-/** What both hosts must have alike. */
+/** What both hosts must have alike, but for their names. */
 export interface Compatibility {
+  /** The host's name: an arbiter that goes by names must not take the one for the other. */
+  node: string;
   /** Named values, e.g. the spec's digest, the QEMU version: compared one by one. */
   identity: Record<string, string>;
   /** Sizes of the disks in bytes. */
@@ -15,9 +17,10 @@ export interface Compatibility {
 /** What this host has. */
 export function compatibility(
   machine: Machine,
-  own: { identity: Record<string, string>; disks: number },
+  own: { node: string; identity: Record<string, string>; disks: number },
 ): Compatibility {
   return {
+    node: own.node,
     identity: own.identity,
     disks: Array.from({ length: own.disks }, (_, index) => machine.engine.diskBytes(index)),
     blocks: machine.blocks,
@@ -28,6 +31,9 @@ export function compatibility(
 export function incompatible(theirs: Compatibility | undefined, ours: Compatibility): string | undefined {
   if (theirs === undefined || typeof theirs.identity !== "object" || !Array.isArray(theirs.disks)) {
     return "The other runner did not say what it has: it is of another version. Install the same on both hosts.";
+  }
+  if (theirs.node === ours.node) {
+    return `Both hosts have the name ${JSON.stringify(ours.node)}. Give each its own: node in its host file.`;
   }
   for (const name of new Set([...Object.keys(ours.identity), ...Object.keys(theirs.identity)])) {
     const [here, there] = [ours.identity[name] ?? "nothing", theirs.identity[name] ?? "nothing"];

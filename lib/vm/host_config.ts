@@ -49,6 +49,61 @@ const witnessSchema = z.strictObject({
   identity: absolute,
 });
 
+/** What a pair is called where another program keeps its grants. */
+const keyPart = z.string().regex(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,7}$/,
+  {
+    error: "it must be letters, digits, '.', '_' or '-', in parts of at most 64 with '/' between them",
+  },
+);
+
+const endpoint = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.username === "" &&
+    url.search === "" && url.hash === "";
+}, { error: "it must be a client URL of etcd such as https://10.0.0.9:2379" });
+
+/** The site's etcd, for arbiter = "etcd". The same on both hosts but for the order of the endpoints. */
+const etcdSchema = z.strictObject({
+  /** Client URLs of the members of one cluster, tried in this order. */
+  endpoints: z.array(endpoint).min(1, { error: "allowed: 1 to 9 URLs" }).max(9, {
+    error: "allowed: 1 to 9 URLs",
+  }),
+  prefix: keyPart.default("iservft"),
+  /** The pair's name: the key is prefix/pair/VM. */
+  pair: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, {
+    error: "it must be 1 to 32 small letters, digits or hyphens",
+  }),
+  /** File (PEM) of the authority that etcd's certificates are from; none: the machine's own authorities. */
+  ca: absolute.optional(),
+  /** Files (PEM) of this host's own certificate and key, where etcd asks for one. */
+  certificate: absolute.optional(),
+  private_key: absolute.optional(),
+  user: z.string().min(1, { error: "it must be a user's name" }).max(100, {
+    error: "it must be a user's name",
+  })
+    .optional(),
+  password_file: absolute.optional(),
+  /** Allows http: whoever is on that network can then grant terms. */
+  plaintext: z.boolean().default(false),
+}).superRefine((etcd, context) => {
+  const refuse = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
+  const both = (one: "certificate" | "user", other: "private_key" | "password_file") => {
+    if ((etcd[one] === undefined) !== (etcd[other] === undefined)) {
+      refuse(one, `${one} and ${other} belong together: give both or none`);
+    }
+  };
+  both("certificate", "private_key");
+  both("user", "password_file");
+  if (!etcd.endpoints.some((url) => url.startsWith("http:"))) return;
+  if (!etcd.plaintext) {
+    refuse(
+      "endpoints",
+      "http is not encrypted, and whoever is on that network can grant terms: use https, or plaintext = true",
+    );
+  } else if (etcd.user !== undefined) refuse("user", "its password would be sent in the clear: use https");
+});
+
 const configSchema = z.strictObject({
   /** This host's name, for people and in the metadata. */
   node: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, {
@@ -76,8 +131,9 @@ const configSchema = z.strictObject({
     /** Address that is asked whether the LAN answers: the gateway. */
     reference: ipv4.optional(),
   }).optional(),
-  arbiter: z.enum(["lan", "manual", "witness"]).default("lan"),
+  arbiter: z.enum(["lan", "manual", "witness", "etcd"]).default("lan"),
   witness: witnessSchema.optional(),
+  etcd: etcdSchema.optional(),
   heartbeat: z.strictObject({
     interval_ms: within("ms", 1, 1000).default(10),
     /** Silence on every path for this long is a lost peer. */
@@ -123,6 +179,9 @@ const configSchema = z.strictObject({
   }
   if (config.arbiter === "witness" && config.witness === undefined) {
     refuse(["arbiter"], "it needs a table [witness] with address, id, pair and identity");
+  }
+  if (config.arbiter === "etcd" && config.etcd === undefined) {
+    refuse(["arbiter"], "it needs a table [etcd] with endpoints and pair");
   }
   const locals = [...config.link.map((link) => link.local), ...(config.lan ? [config.lan.local] : [])];
   if (new Set(locals).size < locals.length) {
@@ -189,18 +248,23 @@ export function listens(link: { local: string; peer: string }): boolean {
   return number(link.local) < number(link.peer);
 }
 
+/** Reads a file that root alone may read. Throws InputError when others may; `then`: what to do about it but to close it. */
+export function readSecret(file: string, then: string): string {
+  const { text } = readInput(file);
+  const mode = Deno.statSync(file).mode;
+  if (mode === null || (mode & 0o077) === 0) return text;
+  const seen = (mode & 0o777).toString(8);
+  throw new InputError(file, [{
+    key: "",
+    line: 1,
+    problem: `may be read by others (mode ${seen}); chmod 600 it, and ${then}`,
+  }]);
+}
+
 /** Reads the pair's secret. Throws InputError when it is no 32 bytes of hex or others may read it. */
 export function readKey(file: string): Uint8Array<ArrayBuffer> {
-  const { text } = readInput(file);
   const problem = (what: string) => new InputError(file, [{ key: "", line: 1, problem: what }]);
-  const mode = Deno.statSync(file).mode;
-  if (mode !== null && (mode & 0o077) !== 0) {
-    throw problem(
-      `may be read by others (mode ${
-        (mode & 0o777).toString(8)
-      }); chmod 600 it, and make a new key on both hosts`,
-    );
-  }
+  const text = readSecret(file, "make a new key on both hosts");
   const hex = text.trim();
   if (!/^[0-9a-fA-F]{64}$/.test(hex)) {
     throw problem(

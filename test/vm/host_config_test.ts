@@ -98,6 +98,47 @@ Deno.test("a witness that is missing, unknown or mistyped is named by key and li
   }
 });
 
+const ETCD = `${GOOD.replace("[[link]]", 'arbiter = "etcd"\n[[link]]')}[etcd]
+endpoints = ["https://10.0.9.9:2379", "https://etcd-2.plant:2379"]
+pair = "press"
+ca = "/etc/iservft/etcd-ca.pem"
+certificate = "/etc/iservft/etcd.pem"
+private_key = "/etc/iservft/etcd.key"
+user = "edge"
+password_file = "/etc/iservft/etcd.password"
+`;
+
+Deno.test("a site's etcd is named by its endpoints and the pair; http only where that is said, and never with a password", () => {
+  const config = parseHostConfig({ file: "host.toml", text: ETCD });
+  assert.deepEqual([config.etcd?.prefix, config.etcd?.plaintext], ["iservft", false]);
+  const cases: [string, string, RegExp][] = [
+    [ETCD.slice(ETCD.indexOf("[etcd]")), "", /^5 arbiter: is "etcd"; it needs a table \[etcd\]/],
+    [
+      "https://10.0.9.9",
+      "http://10.0.9.9",
+      /^\d+ etcd\.endpoints: .*http is not encrypted.*plaintext = true/,
+    ],
+    ["https://10.0.9.9:2379", "10.0.9.9:2379", /^\d+ etcd\.endpoints\[0\]: .*a client URL of etcd/],
+    [
+      "https://10.0.9.9:2379",
+      "https://10.0.9.9:2379/v3",
+      /^\d+ etcd\.endpoints\[0\]: .*a client URL of etcd/,
+    ],
+    ["pair =", 'prefix = "/iservft"\npair =', /^\d+ etcd\.prefix: .*parts of at most 64/],
+    ['private_key = "/etc/iservft/etcd.key"\n', "", /^\d+ etcd\.certificate: .*belong together/],
+    ['user = "edge"\n', "", /^\d+ etcd\.user: user and password_file belong together/],
+    ['pair = "press"\n', "", /^\d+ etcd\.pair: is missing/],
+  ];
+  for (const [from, to, expected] of cases) {
+    const found = problems(ETCD.replace(from, to));
+    assert.equal(found.length, 1, `${to}: ${found}`);
+    assert.match(found[0] ?? "", expected);
+  }
+  const plain = ETCD.replace("https:", "http:").replace("pair =", "plaintext = true\npair =");
+  assert.match(problems(plain)[0] ?? "", /etcd\.user: .*in the clear/);
+  assert.deepEqual(problems(plain.replace(/user = .*\npassword_file = .*\n/, "")), []);
+});
+
 Deno.test("a lease is over before the other host takes over, and outlasts three heartbeats; else both values are named", () => {
   const host = (takeover_ms: number, interval_ms = 10) => ({ takeover_ms, interval_ms });
   assert.equal(leaseMs(host(100)), 90);

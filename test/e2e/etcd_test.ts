@@ -1,0 +1,17 @@
+/** With a site's etcd as the arbiter. */
+
+import assert from "node:assert/strict";
+import { brokenPromises, next, reached, Scene } from "./kit.ts";
+
+Deno.test("the primary loses its power: etcd grants the backup a newer term, and nothing is lost", async () => {
+  const { scene, client } = await Scene.counting({ arbiter: "etcd" });
+  await using _ = scene;
+  assert.ok(await client.answered(100));
+  const promoted = next(scene.pair.runner("b"), reached("solo"));
+  const { term } = await scene.status("a");
+  await scene.lab.powerOff("a");
+  await promoted();
+  assert.ok(await client.answered(100), "the guest does not answer after the takeover");
+  assert.deepEqual(brokenPromises(await client.stop()), []);
+  assert.ok((await scene.status("b")).term > term);
+});
