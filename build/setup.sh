@@ -5,9 +5,9 @@ set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/build/env.sh"
 
-# What each package is for: QEMU and its tools; stock NBD clients and an etcd that the tests use; networks; the C toolchain with
+# What each package is for: QEMU and its tools; stock NBD clients that the tests use; networks; the C toolchain with
 # sanitizers; libraries for the engine and its tests; the guest's disk and initrd; unpacking.
-PACKAGES="qemu-system-x86 qemu-utils ovmf libnbd-bin etcd-server tcpdump
+PACKAGES="qemu-system-x86 qemu-utils ovmf libnbd-bin tcpdump
 iproute2 nftables iputils-ping procps util-linux
 gcc libc6-dev binutils make
 libssl-dev libxxhash-dev liblz4-dev libzstd-dev
@@ -86,5 +86,7 @@ set_up_packages
 set_up_deno
 . "$ROOT/build/static_libraries.sh"
 . "$ROOT/build/guest_kernel.sh"
+. "$ROOT/build/etcd.sh"
 set_up_static_libraries
 set_up_guest_kernel
+set_up_etcd

@@ -1,9 +1,11 @@
 /** With a site's etcd as the arbiter. */
 
 import assert from "node:assert/strict";
+import { findEtcd } from "../etcd_program.ts";
 import { brokenPromises, next, reached, Scene } from "./kit.ts";
 
 Deno.test("the primary loses its power: etcd grants the backup a newer term, and nothing is lost", async () => {
+  findEtcd();
   const { scene, client } = await Scene.counting({ arbiter: "etcd" });
   await using _ = scene;
   assert.ok(await client.answered(100));

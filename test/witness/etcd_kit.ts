@@ -2,6 +2,7 @@
 
 import { createServer } from "node:net";
 import { EtcdArbiter, type EtcdArbiterOptions } from "../../lib/witness/etcd.ts";
+import { findEtcd } from "../etcd_program.ts";
 import { HOST, PATIENCE_MS, soon } from "./kit.ts";
 
 export const KEY = "iservft/press/scada";
@@ -79,6 +80,7 @@ export class Etcd implements AsyncDisposable {
   async begin(): Promise<void> {
     const peer = `http://${HOST}:${this.#ports[1]}`;
     const tls = this.#tls;
+    findEtcd();
     const child = new Deno.Command("etcd", {
       args: [
         ...["--name", "one", "--data-dir", `${this.directory}/data`],
