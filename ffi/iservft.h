@@ -94,6 +94,8 @@ struct isf_status {
 
 /* ISF_ABI of the library. */
 ISF_API int32_t isf_abi(void);
+/* The protocols between two hosts that the library speaks: the oldest, and << 16 the newest. */
+ISF_API int32_t isf_protocol(void);
 /* sizeof(struct isf_status) of the library. */
 ISF_API int32_t isf_status_size(void);
 /* One active sentence for a negative result. Returns the length. */

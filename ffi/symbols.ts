@@ -2,6 +2,7 @@
  * `iservft.h` is the contract; test/ffi/drift_test.ts compares the two. SLOW functions are nonblocking. */
 export const symbols = {
   isf_abi: { parameters: [], result: "i32" },
+  isf_protocol: { parameters: [], result: "i32" },
   isf_status_size: { parameters: [], result: "i32" },
   isf_error_text: {
     parameters: [

@@ -14,10 +14,23 @@ static void choose_line(struct isf_engine *e)
     atomic_store(&e->active, best);
 }
 
+/* Why a line is lost, for people. */
+static void reason_text(struct link *l, int reason, char *text, uint32_t size)
+{
+    struct link_stats s = {0};
+    if (l)
+        link_read_stats(l, &s);
+    if (reason == -ISF_EVERSION && s.other_version)
+        snprintf(text, size, "the other host speaks version %u of the wire, this one version %u: upgrade iservft-edge on %s",
+                 (unsigned)s.other_version, WIRE_VERSION, s.other_version > WIRE_VERSION ? "this host" : "the other host");
+    else
+        isf_error_text(reason, text, size);
+}
+
 void engine_on_link(void *context, int index, int up, int reason)
 {
     struct isf_engine *e = context;
-    char text[128];
+    char text[160];
     pthread_mutex_lock(&e->lock);
     int before = atomic_load(&e->active);
     atomic_store(&e->link_up[index], up);
@@ -32,8 +45,8 @@ void engine_on_link(void *context, int index, int up, int reason)
         e->work = 1;
         pthread_cond_broadcast(&e->wake);
     }
+    reason_text(e->link[index], reason, text, sizeof text);
     pthread_mutex_unlock(&e->lock);
-    isf_error_text(reason, text, sizeof text);
     events_send(&e->events, "link", "\"link\":%d,\"up\":%s,\"reason\":\"%s\"", index, up ? "true" : "false", up ? "" : text);
     if (before != after)
         events_send(&e->events, "active", "\"link\":%d", after);

@@ -226,4 +226,5 @@ void link_read_stats(struct link *l, struct link_stats *s)
     s->rtt_us = atomic_load_explicit(&l->rtt_us, memory_order_relaxed);
     s->rate_bytes_s = atomic_load_explicit(&l->rate, memory_order_relaxed);
     s->refused = atomic_load_explicit(&l->refused, memory_order_relaxed);
+    s->other_version = atomic_load_explicit(&l->other_version, memory_order_relaxed);
 }

@@ -49,8 +49,9 @@ int link_send(struct link *l, const struct frame *f, const struct iovec *parts, 
 void link_drop(struct link *l, int reason);
 
 /* refused: whatever came and was not taken: frames, half frames, handshakes, strangers. rtt_us: smoothed, from pings, 0 before the
- * first. rate_bytes_s: what the line takes, as the kernel sees it when much is sent, smoothed; 0 before the first MiB. */
-struct link_stats { int up; uint64_t bytes_in, bytes_out, frames_in, frames_out, rtt_us, rate_bytes_s, refused; };
+ * first. rate_bytes_s: what the line takes, as the kernel sees it when much is sent, smoothed; 0 before the first MiB. other_version:
+ * of the wire, that the last HELLO refused by -ISF_EVERSION was of; nobody has proved that it was the other host's. */
+struct link_stats { int up; uint64_t bytes_in, bytes_out, frames_in, frames_out, rtt_us, rate_bytes_s, refused, other_version; };
 void link_read_stats(struct link *l, struct link_stats *s);
 
 #endif

@@ -53,7 +53,7 @@ struct link {
     _Atomic uint64_t pong_time, pong_received_us;
 
     atomic_int stat_up;
-    _Atomic uint64_t bytes_in, bytes_out, frames_in, frames_out, rtt_us, rate, refused;
+    _Atomic uint64_t bytes_in, bytes_out, frames_in, frames_out, rtt_us, rate, refused, other_version;
 };
 
 /* link.c */

@@ -42,6 +42,8 @@ static void pending_failed(struct link *l, int reason)
 {
     if (l->config.listen || reason == -ISF_ECORRUPT || reason == -ISF_EVERSION || reason == -EPROTO || reason == -EKEYREJECTED)
         link_count(&l->refused, 1);
+    if (reason == -ISF_EVERSION)
+        atomic_store_explicit(&l->other_version, get_le16(l->pending.theirs + 4), memory_order_relaxed);
     connection_close(&l->pending);
     if (!l->config.listen)
         retry_later(l, isf_now_us());

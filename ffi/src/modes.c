@@ -18,6 +18,11 @@ int32_t isf_abi(void)
     return ISF_ABI;
 }
 
+int32_t isf_protocol(void)
+{
+    return (int32_t)(PROTOCOL_OLDEST | PROTOCOL_NEWEST << 16);
+}
+
 int32_t isf_status_size(void)
 {
     return (int32_t)sizeof(struct isf_status);

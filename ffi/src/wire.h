@@ -19,7 +19,13 @@
 #include "base.h"
 
 #define WIRE_MAGIC 0x45465349u /* "ISFE" */
+/* The version of this header, of the handshake and of the heartbeats: what two programs need to talk about versions at all. It stays
+ * while it can; another one is refused by the handshake, with both numbers in the link's event. */
 #define WIRE_VERSION 1u
+/* The protocols that this program speaks: all that goes over a live line, and what the runners say in CONTROL. A change of it is a new
+ * newest one; an old one is dropped only when no release in use speaks nothing newer. Two hosts speak the newest that both know. */
+#define PROTOCOL_OLDEST 1u
+#define PROTOCOL_NEWEST 1u
 #define WIRE_HEADER 48u
 #define WIRE_TAG 16u
 #define WIRE_PAYLOAD_MAX (8u << 20)

@@ -43,6 +43,9 @@ static void test_strangers(void)
     CHECK(stranger_says("127.0.0.1", "ISFE", 4) == 0, "so is who says only the beginning of a hello");
     hello_make(hello, WIRE_VERSION + 1, 0, ROLE_CONNECT);
     CHECK(stranger_says("127.0.0.1", hello, HELLO_BYTES) == HELLO_BYTES, "another version hears ours, and is hung up on");
+    struct link_stats stats;
+    link_read_stats(b.link, &stats);
+    CHECK(stats.other_version == WIRE_VERSION + 1, "and its number is known");
     hello_make(hello, WIRE_VERSION, 1, ROLE_CONNECT);
     CHECK(stranger_says("127.0.0.1", hello, HELLO_BYTES) == 0, "another line's hello is hung up on");
     hello_make(hello, WIRE_VERSION, 0, ROLE_LISTEN);

@@ -1,6 +1,5 @@
 /** `iservft-edge runner`: one VM's member on this host, in the foreground. */
 
-import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { EngineLibrary } from "../../ffi/engine.ts";
 import { makeDurableDirectory } from "../durable_directory.ts";
@@ -10,16 +9,18 @@ import { ControlServer } from "../group/control_socket.ts";
 import { metadataFile, MetadataStore } from "../group/metadata.ts";
 import { Pacing } from "../group/pacing.ts";
 import { Runner } from "../group/runner.ts";
+import type { HostFacts } from "../replication/compatibility.ts";
 import { chooseAccel } from "../vm/accel.ts";
 import { type HostConfig, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
 import { sayState } from "../vm/nft_lease.ts";
-import { qemuVersion } from "../vm/qemu.ts";
+import { qemuMachines, qemuVersion } from "../vm/qemu.ts";
 import { readSpec, servedDisks, type VmSpec } from "../vm/spec.ts";
+import { specKeys } from "../vm/spec_keys.ts";
 import { arbiterKey, openArbiter } from "./arbiters.ts";
 import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
-import { VERSION } from "./version.ts";
+import { spokenProtocol, VERSION } from "./version.ts";
 
 /** How often the kernel's lease is looked at: a firewall that is reloaded may remove it. */
 const FENCING_LOOK_MS = 5000;
@@ -72,18 +73,24 @@ function readArguments(args: string[], io: CommandIo): Arguments | number {
   }
 }
 
-/** What the other host must agree with, by name. */
-async function identity(spec: VmSpec, host: HostConfig): Promise<Record<string, string>> {
-  const [major, minor] = await qemuVersion(host.qemu);
+/** What the other host's must go together with. */
+async function hostFacts(spec: VmSpec, host: HostConfig, machine: Machine): Promise<HostFacts> {
+  const { version, machines } = machine.qemuKind;
+  const protocol = spokenProtocol(machine.protocol);
   return {
-    "the VM's file": createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 16),
-    "iservft-edge's version": VERSION,
-    "QEMU's version": `${major}.${minor}`,
-    // Each host's lease is made for the other's waiting: host_config.ts, leaseProblem.
-    "heartbeat.takeover_ms": `${host.heartbeat.takeover_ms}`,
-    "heartbeat.interval_ms": `${host.heartbeat.interval_ms}`,
-    // Two arbiters would grant two terms.
-    arbiter: arbiterKey(spec, host),
+    versions: { program: VERSION, protocol, qemu: version, machines },
+    node: host.node,
+    spec: await specKeys(spec),
+    specMachine: spec.machine,
+    identity: {
+      // Each host's lease is made for the other's waiting: host_config.ts, leaseProblem.
+      "heartbeat.takeover_ms": `${host.heartbeat.takeover_ms}`,
+      "heartbeat.interval_ms": `${host.heartbeat.interval_ms}`,
+      // Two arbiters would grant two terms.
+      arbiter: arbiterKey(spec, host),
+      // What "auto" became: one accelerator's device state is nothing to the other.
+      "the accelerator (accel in the VM's file)": machine.accel,
+    },
   };
 }
 
@@ -97,6 +104,8 @@ function needRoot(): void {
 
 async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
   const found = assets();
+  const version = (await qemuVersion(host.qemu)).join("."); // one that is missing or too old is named as such
+  const machines = await qemuMachines(host.qemu);
   const cache = {
     file: `${host.data_dir}/kvm.json`,
     bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id"),
@@ -109,6 +118,7 @@ async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
     secret: readKey(host.key_file),
     shim: host.shim ?? found.shim,
     accel,
+    qemu: { version, machines },
   });
 }
 
@@ -118,7 +128,7 @@ function controls(runner: Runner, machine: Machine) {
   return (command: string, options: Record<string, unknown>): Promise<unknown> => {
     switch (command) {
       case "status":
-        return Promise.resolve({ ...runner.status(), ...machine.fencing });
+        return Promise.resolve({ ...runner.status(), ...machine.fencing, machine_type: machine.machineType });
       case "start":
       case "switchover":
       case "stop":
@@ -190,6 +200,7 @@ function line(event: Record<string, unknown>): string | undefined {
     case "promoted":
       return `the VM goes on here, from epoch ${event["epoch"]}`;
     case "recovered":
+    case "versions":
       return String(event["text"]);
     case "verified":
       return verdict(event);
@@ -213,7 +224,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   needRoot();
   makeDurableDirectory(host.data_dir, 0o700);
   Deno.mkdirSync(host.run_dir, { recursive: true, mode: 0o711 });
-  const own = await identity(spec, host);
+  // Read first: what a newer program wrote there ends this one before it has changed anything.
+  const store = new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`));
   const machine = await openMachine(spec, host);
   if (given.unsafe) machine.engine.noOutputCommit();
   const signalled = untilSignal();
@@ -229,7 +241,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   };
   await using runner = new Runner({
     machine,
-    store: new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`)),
+    store,
     settings: {
       arbiter: arbiterOf(host.arbiter),
       peerName: "the other host",
@@ -237,8 +249,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       autoProtect: true,
       ...(given.zombie ? { termCheck: false } : {}),
     },
-    node: host.node,
-    identity: own,
+    facts: await hostFacts(spec, host, machine),
     takeoverMs: host.heartbeat.takeover_ms,
     heartbeatMs: host.heartbeat.interval_ms,
     disks: servedDisks(spec, host.data_dir),

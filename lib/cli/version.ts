@@ -2,11 +2,21 @@
 
 import config from "../../deno.json" with { type: "json" };
 import { EngineLibrary } from "../../ffi/engine.ts";
+import type { Protocol } from "../replication/versions.ts";
 import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
 
+/** For tests alone: what this program says of itself instead of the truth, so that one build can stand for two. */
+const PRETENDED = { version: "ISERVFT_TEST_VERSION", protocol: "ISERVFT_TEST_PROTOCOL" };
+
 /** The program's version, e.g. "0.1.0". */
-export const VERSION: string = config.version;
+export const VERSION: string = Deno.env.get(PRETENDED.version) ?? config.version;
+
+/** The protocols that this program says it speaks, given those that its engine does. */
+export function spokenProtocol(engine: Protocol): Protocol {
+  const pretended = /^(\d+)-(\d+)$/.exec(Deno.env.get(PRETENDED.protocol) ?? "");
+  return pretended === null ? engine : { oldest: Number(pretended[1]), newest: Number(pretended[2]) };
+}
 
 /** ABI of the engine's library, or why it cannot be told. */
 function engine(path: string): string {

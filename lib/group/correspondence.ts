@@ -1,17 +1,24 @@
-/** Messages to and from the other runner, and what both must have alike before one becomes the other's backup. */
+/** Messages to and from the other runner, and what must go together before one becomes the other's backup. */
 
 import { EdgeError } from "../errors.ts";
-import { type Compatibility, compatibility, incompatible } from "../replication/compatibility.ts";
+import {
+  type Compatibility,
+  compatibility,
+  type HostFacts,
+  incompatible,
+  type Own,
+  readCompatibility,
+  said,
+} from "../replication/compatibility.ts";
+import { versionNote } from "../replication/versions.ts";
 import type { Machine } from "../vm/machine.ts";
 import type { GroupEvent, Message } from "./types.ts";
 
 /** What it is made of. */
 export interface CorrespondenceOptions {
   machine: Machine;
-  /** This host's name; the other has another one. */
-  node: string;
-  /** What the other host's must agree with: the VM's spec, versions. */
-  identity: Record<string, string>;
+  /** What the other host's must go together with: the VM's file, versions. */
+  facts: HostFacts;
   /** Number of disks that the engine serves. */
   disks: number;
   report(event: string, fields: Record<string, unknown>): void;
@@ -21,6 +28,7 @@ export interface CorrespondenceOptions {
 export class Correspondence {
   readonly #options: CorrespondenceOptions;
   #invited: Compatibility | undefined;
+  #noted: string | undefined;
   /** Since when the VM that was handed over stands still, by this host's clock; 0: none was. */
   #stopped_us = 0;
 
@@ -43,8 +51,13 @@ export class Correspondence {
     return this.#invited && incompatible(this.#invited, this.#own());
   }
 
+  /** The machine type that the VM has on the primary that invited; undefined: none did. */
+  get machineType(): string | undefined {
+    return this.#invited?.versions.machine;
+  }
+
   send(message: Message): void {
-    this.#tell({ ...message, hello: message.kind === "invite" ? this.#own() : undefined });
+    this.#tell({ ...message, hello: message.kind === "refuse" ? undefined : said(this.#own()) });
   }
 
   #tell(message: { kind: string; [field: string]: unknown }): void {
@@ -58,16 +71,24 @@ export class Correspondence {
 
   receive(raw: unknown): void {
     const { report, dispatch } = this.#options;
-    const { hello, ...message } = raw as Message & { hello?: Compatibility };
+    const { hello, ...message } = raw as Message & { hello?: unknown };
     if ((message.kind as string) === "resumed") return this.#moved();
     if (!["invite", "accept", "refuse"].includes(message.kind)) {
       return report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
     }
-    const why = message.kind === "invite" ? incompatible(hello, this.#own()) : undefined;
-    if (message.kind === "invite") this.#invited = hello;
-    if (why !== undefined && message.kind === "invite") {
-      report("alarm", { code: "incompatible", text: why });
-      return this.send({ kind: "refuse", term: message.term, generation: message.generation, why });
+    const theirs = readCompatibility(hello);
+    if (message.kind === "invite") {
+      const ours = this.#own();
+      const why = incompatible(theirs, ours);
+      if (why !== undefined) {
+        report("alarm", { code: "incompatible", text: why });
+        return this.send({ kind: "refuse", term: message.term, generation: message.generation, why });
+      }
+      this.#invited = theirs;
+      if (theirs !== undefined) this.#note({ primary: theirs, backup: ours });
+    }
+    if (message.kind === "accept" && theirs !== undefined) {
+      this.#note({ primary: this.#own(), backup: theirs });
     }
     dispatch({ kind: "message", message: message as Message });
   }
@@ -80,8 +101,16 @@ export class Correspondence {
     this.#stopped_us = 0;
   }
 
-  #own(): Compatibility {
-    const { machine, ...own } = this.#options;
-    return compatibility(machine, own);
+  /** Says once that the hosts' versions differ. */
+  #note(pair: { primary: Compatibility; backup: Compatibility }): void {
+    const versions = { primary: pair.primary.versions, backup: pair.backup.versions };
+    const text = versionNote(versions);
+    if (text !== undefined && text !== this.#noted) this.#options.report("versions", { text });
+    this.#noted = text;
+  }
+
+  #own(): Own {
+    const { machine, facts, disks } = this.#options;
+    return compatibility(machine, { facts, disks });
   }
 }

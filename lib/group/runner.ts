@@ -63,8 +63,7 @@ export class Runner implements AsyncDisposable {
     this.ended = new Promise((resolve) => this.#end = resolve);
     this.#letters = new Correspondence({
       machine: options.machine,
-      node: options.node,
-      identity: options.identity,
+      facts: options.facts,
       disks: options.disks.length,
       report: (event, fields) => this.#report(event, fields),
       dispatch: (event) => this.dispatch(event),
@@ -303,7 +302,7 @@ export class Runner implements AsyncDisposable {
   }
 
   async #standBy(action: Extract<Action, { kind: "stand_by" }>): Promise<GroupEvent> {
-    if (!action.keep) await this.#machine.start("standby");
+    if (!action.keep) await this.#machine.start("standby", this.#letters.machineType);
     const why = this.#letters.mismatch();
     if (why) throw new Error(why); // the RAM blocks are only known now
     this.#machine.engine.standby({ generation: action.generation, term: action.term, keep: action.keep });

@@ -1,3 +1,4 @@
+import type { HostFacts } from "../replication/compatibility.ts";
 import type { Machine } from "../vm/machine.ts";
 import type { MetadataStore } from "./metadata.ts";
 import type { Pacing } from "./pacing.ts";
@@ -9,10 +10,8 @@ export interface RunnerOptions {
   machine: Machine;
   store: MetadataStore;
   settings: Settings;
-  /** This host's name; the other has another one. */
-  node: string;
-  /** What the other host's must agree with: the VM's spec, versions. */
-  identity: Record<string, string>;
+  /** What the other host's must go together with: the VM's file, versions. */
+  facts: HostFacts;
   /** The takeover time, ms. */
   takeoverMs: number;
   /** Time between heartbeats, ms. */

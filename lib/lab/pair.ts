@@ -148,6 +148,8 @@ export class LabPair implements AsyncDisposable {
   readonly runners = new Map<Host, LabRunner>();
   /** All that were ever started, the first one first. */
   readonly started: LabRunner[] = [];
+  /** Variables for what runs on a host, from its next start on. */
+  readonly environment = new Map<Host, Readonly<Record<string, string>>>();
   readonly #storages = new Map<Host, VolatileStorage>();
 
   private constructor(
@@ -235,7 +237,9 @@ export class LabPair implements AsyncDisposable {
       ...(this.#options.noTermCheck ? ["--no-term-check"] : []),
     ];
     const booted = this.#storages.has(host) ? await this.#boot(host) : [];
-    const child = this.#options.lab.exec(host, [...booted, ...words], {
+    const variables = Object.entries(this.environment.get(host) ?? {});
+    const set = variables.length === 0 ? [] : ["env", ...variables.map((pair) => pair.join("="))];
+    const child = this.#options.lab.exec(host, [...booted, ...set, ...words], {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

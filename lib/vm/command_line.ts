@@ -1,5 +1,6 @@
 /** From a VM spec to QEMU's arguments: pure, and but for `-incoming defer` and this host's own paths the same on both hosts. */
 
+import { machineType } from "./machine_type.ts";
 import { onHost, servedDisks, type VmSpec } from "./spec.ts";
 
 /** Where things are on this host, and how QEMU is to run. */
@@ -12,6 +13,8 @@ export interface HostSide {
   memoryPath: string;
   /** The accelerator, resolved (accel.ts). */
   accel: "kvm" | "tcg";
+  /** The versioned machine type that this VM has; undefined: a new VM's. */
+  machine?: string;
   /** User to run as; undefined: stay who we are. */
   user?: string;
 }
@@ -79,19 +82,12 @@ export function option(head: string, properties: Record<string, Value>): string 
   return parts.join(",");
 }
 
-/** The versioned machine type: an alias such as q35 changes with QEMU's version, and the hosts' may differ. */
-export function machineType(machine: string): string {
-  if (machine === "q35") return "pc-q35-7.2";
-  if (machine === "pc") return "pc-i440fx-7.2";
-  return machine;
-}
-
 function slot(base: number, index: number): string {
   return `0x${(base + index).toString(16)}`;
 }
 
 function machineArgs(spec: VmSpec, host: HostSide): string[] {
-  const machine = option(machineType(spec.machine), {
+  const machine = option(host.machine ?? machineType(spec.machine), {
     "memory-backend": "ram",
     // The description of the device state is of no use here, and would be a quarter of it.
     "suppress-vmdesc": true,

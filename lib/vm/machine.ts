@@ -6,6 +6,7 @@ import { EdgeError } from "../errors.ts";
 import { commandLine, type HostSide, vmPaths } from "./command_line.ts";
 import { type HostConfig, listens, rhythmOf } from "./host_config.ts";
 import { type Fencing, kernelLeaseMs, NftLease } from "./nft_lease.ts";
+import { MachineTypeFile, resolveMachine } from "./machine_type.ts";
 import { type QemuExit, QemuProcess, userIds } from "./qemu.ts";
 import { servedDisks, type VmSpec } from "./spec.ts";
 
@@ -25,6 +26,14 @@ export interface MachineOptions {
   /** The preload shim's path. */
   shim: string;
   accel: "kvm" | "tcg";
+  qemu: QemuKind;
+}
+
+/** Which QEMU a host has. */
+export interface QemuKind {
+  version: string;
+  /** The versioned machine types that it knows. */
+  machines: readonly string[];
 }
 
 /** The run directory of a VM on this host. Throws EdgeError when sockets would not fit below it. */
@@ -59,6 +68,8 @@ export class Machine implements AsyncDisposable {
   readonly #options: MachineOptions;
   readonly #memoryPath: string;
   readonly #lease: NftLease | undefined;
+  readonly #typeFile: MachineTypeFile;
+  #machineType: string;
   #qemu: QemuProcess | undefined;
   /** The QEMU that the engine is attached to. */
   #attached: QemuProcess | undefined;
@@ -70,6 +81,12 @@ export class Machine implements AsyncDisposable {
     this.#lease = parts.lease;
     this.engine = parts.engine;
     this.runDir = parts.runDir;
+    const { spec, host, qemu } = options;
+    this.#typeFile = new MachineTypeFile(`${host.data_dir}/${spec.name}/machine-type`);
+    this.#machineType = resolveMachine(spec.machine, {
+      remembered: this.#typeFile.read(),
+      known: qemu.machines,
+    });
     this.#memoryPath = `/proc/${Deno.pid}/fd/${parts.memory}`;
   }
 
@@ -150,6 +167,25 @@ export class Machine implements AsyncDisposable {
     return this.#attached === this.#qemu && this.#qemu !== undefined ? this.engine.blocks() : [];
   }
 
+  /** The VM's machine type, always a versioned one: as it has it, or as it will get it. */
+  get machineType(): string {
+    return this.#machineType;
+  }
+
+  get qemuKind(): QemuKind {
+    return this.#options.qemu;
+  }
+
+  /** The protocols between two hosts that the engine speaks. */
+  get protocol(): { oldest: number; newest: number } {
+    const both = this.#options.library.calls.isf_protocol();
+    return { oldest: both & 0xffff, newest: both >>> 16 };
+  }
+
+  get accel(): "kvm" | "tcg" {
+    return this.#options.accel;
+  }
+
   get qemuRuns(): boolean {
     return this.#qemu !== undefined;
   }
@@ -160,9 +196,12 @@ export class Machine implements AsyncDisposable {
     throw new EdgeError("QEMU does not run", { op: "use QEMU", hint: "Start the VM first." });
   }
 
-  /** Starts QEMU, stopped: as primary, or as standby, which then waits for device state. */
-  async start(role: HostSide["role"]): Promise<void> {
+  /** Starts QEMU, stopped: as primary, or as standby, which then waits for device state, and has the primary's `machine` type. The type
+   * is on stable storage before: who starts the VM again later gives it the same. */
+  async start(role: HostSide["role"], machine = this.#machineType): Promise<void> {
     await this.kill();
+    if (this.#typeFile.read() !== machine) await this.#typeFile.write(machine);
+    this.#machineType = machine;
     const { spec, host, accel, shim } = this.#options;
     const user = host.qemu_user;
     const owner = user === undefined ? undefined : userIds(user);
@@ -172,6 +211,7 @@ export class Machine implements AsyncDisposable {
       dataDir: host.data_dir,
       memoryPath: this.#memoryPath,
       accel,
+      machine,
       ...(user === undefined ? {} : { user }),
     };
     const qemu = await QemuProcess.start({

@@ -3,6 +3,7 @@
 import { EdgeError } from "../errors.ts";
 import { boundedLines } from "../../ffi/events.ts";
 import { vmPaths } from "./command_line.ts";
+import { listedMachines } from "./machine_type.ts";
 import { QmpClient } from "./qmp.ts";
 
 /** The oldest QEMU that has what we need (netdev stream). */
@@ -55,6 +56,22 @@ export async function qemuVersion(binary: string): Promise<[number, number, numb
     );
   }
   return version;
+}
+
+/** The versioned machine types that this QEMU knows. */
+export async function qemuMachines(binary: string): Promise<string[]> {
+  const command = new Deno.Command(binary, {
+    args: ["-machine", "help"],
+    stdin: "null",
+    stderr: "null",
+    signal: AbortSignal.timeout(START_MS),
+  });
+  const found = listedMachines(new TextDecoder().decode((await command.output()).stdout));
+  if (found.length > 0) return found;
+  throw new QemuError(`${binary} does not say which machines it knows`, {
+    op: `run ${binary} -machine help`,
+    hint: "Set `qemu` in the host's file to a qemu-system-x86_64.",
+  });
 }
 
 /** What to do about a start that failed, by what QEMU said. */

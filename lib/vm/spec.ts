@@ -151,6 +151,16 @@ function refuseRepeats(values: readonly unknown[], refuse: (index: number) => vo
 /** A checked VM spec, defaults filled in. */
 export type VmSpec = z.infer<typeof specSchema>;
 
+/** A VM of which its file says the least that it can: everything else is a default. */
+export function specDefaults(): VmSpec {
+  return specSchema.parse({
+    name: "vm",
+    memory: 64,
+    disk: [{ path: "disk" }],
+    nic: [{ mac: "52:54:00:00:00:00" }],
+  });
+}
+
 /** Checks the text of a spec. Throws InputError with every problem. */
 export function parseSpec(source: { file: string; text: string }): VmSpec {
   return parseToml(specSchema, source);
