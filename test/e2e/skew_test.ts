@@ -3,6 +3,7 @@
  * would do otherwise is not. */
 
 import assert from "node:assert/strict";
+import { assets } from "../../lib/cli/assets.ts";
 import type { Host } from "../../lib/lab/places.ts";
 import type { LabRunner } from "../../lib/lab/pair.ts";
 import { brokenPromises, differences, next, reached, Scene } from "./kit.ts";
@@ -100,11 +101,13 @@ Deno.test("without a protocol in common the backup is refused with both versions
   assert.deepEqual(brokenPromises(await client.stop()), []);
 });
 
-/** Puts a QEMU before a host's that says another version, and is the same otherwise. */
+/** Puts a QEMU before a host's that says another version, and is the same otherwise. The preload shim leaves the environment of the
+ * first program that it is in, which is the script's shell: it is set anew for QEMU. */
 async function pretendQemu(scene: Scene, host: Host, version: string): Promise<void> {
   const directory = scene.pair.dataDirectory(host);
   const script = `#!/bin/sh
 [ "$1" = --version ] && exec echo "QEMU emulator version ${version} (pretended)"
+[ "$1" = -name ] && export LD_PRELOAD="${assets().shim}" ISERVFT_RUNNER_PID=$PPID
 exec qemu-system-x86_64 "$@"
 `;
   await Deno.writeTextFile(`${directory}/qemu`, script, { mode: 0o755 });
