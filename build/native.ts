@@ -13,6 +13,8 @@ export const NATIVE = {
   guestInit: `${CACHE}/guest/init`,
   /** The lab's storage that loses what was not synced. */
   volatileStorage: `${CACHE}/native/volatile-storage`,
+  /** What is preloaded into the programs of a lab's host whose wall clock is to jump. */
+  labClock: `${CACHE}/native/lab-clock.so`,
 } as const;
 
 const WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"];
@@ -148,6 +150,15 @@ async function buildVolatileStorage(): Promise<boolean> {
   return true;
 }
 
+async function buildLabClock(): Promise<boolean> {
+  const source = `${ROOT}/build/lab/clock/clock.c`;
+  if (!outdated(NATIVE.labClock, [source, ...scripts()])) return false;
+  const made = `${NATIVE.labClock}.new`;
+  await run(["gcc", ...WARNINGS, "-O2", "-s", "-shared", "-fPIC", source, "-o", made]);
+  await Deno.rename(made, NATIVE.labClock);
+  return true;
+}
+
 function scripts(): string[] {
   return ["native.ts", "glibc.ts", "check_native.ts"].map((name) => `${ROOT}/build/${name}`);
 }
@@ -165,6 +176,7 @@ export async function buildNative(say: (line: string) => void): Promise<void> {
       source: `${ROOT}/build/lab/main.c`,
       build: buildVolatileStorage,
     },
+    { name: "the lab's clock", source: `${ROOT}/build/lab/clock/clock.c`, build: buildLabClock },
     { name: "the demo guest's init", source: `${ROOT}/build/guest/init.c`, build: buildGuestInit },
   ];
   for (const part of parts) {

@@ -5,6 +5,7 @@ import { ControlClient } from "../group/control_socket.ts";
 import { EdgeError } from "../errors.ts";
 import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
 import { LabEtcd } from "./etcd.ts";
+import { HostClock } from "./host_clock.ts";
 import type { Lab } from "./lab.ts";
 import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
 import { VolatileStorage } from "./volatile_storage.ts";
@@ -37,6 +38,8 @@ export interface PairOptions {
   noTermCheck?: boolean;
   /** Each host's data directory loses at a power cut what was not synced. */
   volatileStorage?: boolean;
+  /** Each host's programs have a wall clock of their own, which can jump. */
+  clocks?: boolean;
   /** Each event of each runner. */
   onEvent?: (host: Host, event: RunnerEvent) => void;
 }
@@ -151,6 +154,7 @@ export class LabPair implements AsyncDisposable {
   /** Variables for what runs on a host, from its next start on. */
   readonly environment = new Map<Host, Readonly<Record<string, string>>>();
   readonly #storages = new Map<Host, VolatileStorage>();
+  readonly #clocks = new Map<Host, HostClock>();
 
   private constructor(
     options: PairOptions,
@@ -181,6 +185,11 @@ export class LabPair implements AsyncDisposable {
     const disk = options.disk ?? DISK;
     if (disk > 0) await createDisk({ path: pair.image("a"), megabytes: disk });
     if (options.volatileStorage) await pair.#mountStorages();
+    if (options.clocks) {
+      for (const host of HOSTS) {
+        pair.#clocks.set(host, await HostClock.make({ lab: options.lab, host, directory }));
+      }
+    }
     return pair;
   }
 
@@ -203,6 +212,13 @@ export class LabPair implements AsyncDisposable {
     const storage = this.#storages.get(host);
     if (storage === undefined) throw new Error(`host ${host} has no volatile storage`);
     return storage;
+  }
+
+  /** A host's own wall clock. */
+  clock(host: Host): HostClock {
+    const clock = this.#clocks.get(host);
+    if (clock === undefined) throw new Error(`host ${host} has no clock of its own`);
+    return clock;
   }
 
   /** Cuts these hosts' power, their volatile storages first, all at once: what was not synced is gone, or with a seed a part of it. */
@@ -239,7 +255,8 @@ export class LabPair implements AsyncDisposable {
     const booted = this.#storages.has(host) ? await this.#boot(host) : [];
     const variables = Object.entries(this.environment.get(host) ?? {});
     const set = variables.length === 0 ? [] : ["env", ...variables.map((pair) => pair.join("="))];
-    const child = this.#options.lab.exec(host, [...booted, ...set, ...words], {
+    const clock = this.#clocks.get(host)?.words ?? [];
+    const child = this.#options.lab.exec(host, [...booted, ...clock, ...set, ...words], {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
