@@ -25,6 +25,11 @@ export class EdgeError extends Error {
   }
 }
 
+/** What was asked for would not be safe now, and was not done: exit code 5. */
+export class RefusedError extends EdgeError {
+  override readonly exitCode: number = 5;
+}
+
 /** One thing that is wrong in a file that a person wrote. */
 export interface InputProblem {
   /** Dotted key, e.g. "disks[0].path"; "" for the file as a whole. */

@@ -12,7 +12,8 @@ export interface CommandIo {
 
 /** What a command's module exports. */
 export interface CommandModule {
-  /** Runs the command; the result is the process's exit code: 0 done, 1 it did not work, 2 it was asked for wrongly. */
+  /** Runs the command; the result is the process's exit code: 0 done, 1 it did not work, 2 it was asked for wrongly,
+   * 5 it was refused because it would not be safe now. */
   run(args: string[], io: CommandIo): Promise<number>;
 }
 

@@ -2,6 +2,8 @@
 
 import { parseArgs } from "node:util";
 import { ControlClient } from "../group/control_socket.ts";
+import { readSide, sideText } from "../group/last_run.ts";
+import { FLAGS } from "../group/types.ts";
 import type { CommandIo } from "./command.ts";
 
 const USAGE = `usage: iservft-edge ctl SOCKET COMMAND [--json]
@@ -14,10 +16,15 @@ Asks or tells a running runner. SOCKET is runner.sock in the VM's directory belo
   switchover        moves the VM to the other host (say it to the primary)
   yield             ends the VM here, for the other host has it
   stop              ends the VM and its protection
-  confirm-peer-off  you have seen that the other host is off (arbiter "manual")
+  confirm-peer-off  you have seen that the other host is off
+  promote           starts the copy here although it is behind what the VM did (after confirm-peer-off)
+  discard           both hosts ran the VM: gives this host's up; its disks are kept as a restore point
   verify            compares the backup with the primary at the next commit; the result is an event of the runner
 
-  --json            the answer as one line of JSON`;
+  --json            the answer as one line of JSON
+
+Ends with 0 when the runner has it, 1 when it failed, 2 when it was asked wrongly, 5 when the runner refused it because it would
+not be safe now; the reason and what to do are on standard error.`;
 
 /** What a person writes, and what the runner is asked. */
 const COMMANDS: Readonly<Record<string, string>> = {
@@ -28,6 +35,8 @@ const COMMANDS: Readonly<Record<string, string>> = {
   yield: "yield",
   stop: "stop",
   "confirm-peer-off": "confirm_peer_off",
+  promote: "promote",
+  discard: "discard",
   verify: "verify",
 };
 
@@ -54,6 +63,17 @@ function readArguments(args: string[]): Arguments | "help" {
   return { socket, command, json: values.json };
 }
 
+/** Both hosts ran the VM, by this one's state or by what the other one says: the two, side by side. */
+function bothText(status: Record<string, unknown>): string[] {
+  const flags = (status["peer"] as { flags?: number } | null | undefined)?.flags ?? 0;
+  if (status["phase"] !== "diverged" && (flags & FLAGS.DIVERGED) === 0) return [];
+  const [here, other] = [readSide(status["here"]), readSide(status["other"])];
+  return [
+    ...(here === null ? [] : [`  this host:      ${sideText(here)}`]),
+    ...(other === null ? [] : [`  the other host: ${sideText(other)}`]),
+  ];
+}
+
 /** The counters that a person asks for first, out of a status. */
 function statusText(status: Record<string, unknown>): string {
   const engine = (status["engine"] ?? {}) as Record<string, number>;
@@ -62,6 +82,7 @@ function statusText(status: Record<string, unknown>): string {
   const perPage = count("dirty_pages") === 0 ? "0" : (count("page_bytes") / count("dirty_pages")).toFixed(0);
   return [
     String(status["sentence"]),
+    ...bothText(status),
     `  state ${status["phase"]}, term ${status["term"]}, epoch ${count("epoch")}, committed ${
       count("committed")
     }`,

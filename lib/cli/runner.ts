@@ -6,12 +6,13 @@ import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { arbiterOf } from "../group/arbiter.ts";
 import { ControlServer } from "../group/control_socket.ts";
+import { LastRun } from "../group/last_run.ts";
 import { metadataFile, MetadataStore } from "../group/metadata.ts";
 import { Pacing } from "../group/pacing.ts";
 import { Runner } from "../group/runner.ts";
 import type { HostFacts } from "../replication/compatibility.ts";
 import { chooseAccel } from "../vm/accel.ts";
-import { type HostConfig, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
+import { type HostConfig, listens, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
 import { sayState } from "../vm/nft_lease.ts";
 import { qemuMachines, qemuVersion } from "../vm/qemu.ts";
@@ -247,6 +248,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       peerName: "the other host",
       onStall: "wait",
       autoProtect: true,
+      yieldsTies: !listens(host.link[0]!),
       ...(given.zombie ? { termCheck: false } : {}),
     },
     facts: await hostFacts(spec, host, machine),
@@ -255,6 +257,11 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     disks: servedDisks(spec, host.data_dir),
     restorePoints: `${host.data_dir}/${spec.name}/restore-points`,
     remote: openArbiter(spec, host),
+    lastRun: new LastRun({
+      file: `${host.data_dir}/${spec.name}/last-run.json`,
+      disks: servedDisks(spec, host.data_dir),
+      problem: (text) => report({ event: "problem", text }),
+    }),
     start: given.start,
     report,
     pace: new Pacing({

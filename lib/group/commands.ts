@@ -1,15 +1,21 @@
 /** What an operator may ask for, and why not now. The decision ignores what does not fit; the operator is told. */
 
 import type { Status } from "../../ffi/status.ts";
-import type { Command, GroupState } from "./types.ts";
+import { type Command, FLAGS, type GroupState } from "./types.ts";
 
 const MIB = 1024 * 1024;
+
+/** How far a sync is, by the engine. */
+export type SyncProgress = Pick<
+  Status,
+  "sync_bytes_done" | "sync_bytes_total" | "sync_rate" | "sync_eta_s"
+>;
 
 /** Why `command` can do nothing now, with what to do; null: it is carried out. */
 export function commandProblem(
   state: GroupState,
   command: Command,
-  engine: Pick<Status, "sync_bytes_done" | "sync_bytes_total"> & { sync_eta_s?: number },
+  engine: SyncProgress,
 ): { problem: string; hint: string } | null {
   const { phase, silent } = state;
   switch (command) {
@@ -61,16 +67,16 @@ function hasVm(kind: GroupState["phase"]["kind"]): boolean {
 
 function switchoverProblem(
   state: GroupState,
-  engine: Pick<Status, "sync_bytes_done" | "sync_bytes_total"> & { sync_eta_s?: number },
+  engine: SyncProgress,
 ): { problem: string; hint: string } | null {
   const { kind } = state.phase;
   switch (kind) {
     case "protected":
       return null;
     case "syncing": {
-      const { sync_bytes_done: done, sync_bytes_total: total, sync_eta_s: eta } = engine;
-      const part = `${Math.round(done / MIB)} of ${Math.round(total / MIB)} MiB`;
-      const left = eta === undefined || total === 0 ? "" : `, about ${Math.max(1, Math.ceil(eta))} s left`;
+      const { sync_bytes_done: done, sync_bytes_total: total, sync_rate: rate, sync_eta_s: eta } = engine;
+      const part = `${Math.round(Math.min(done, total) / MIB)} of ${Math.round(total / MIB)} MiB`;
+      const left = rate === 0 ? "" : `, about ${Math.max(1, Math.ceil(eta))} s left`;
       return {
         problem: `The copy on the other host is not whole yet: ${part} are there${left}`,
         hint: "Try again when the sync has ended.",
@@ -100,7 +106,7 @@ function switchoverProblem(
 }
 
 function startProblem(state: GroupState): { problem: string; hint: string } | null {
-  const { phase, silent, peer, confirmedOff, disk } = state;
+  const { phase, silent, confirmedOff, disk } = state;
   if (hasVm(phase.kind)) return { problem: "The VM is here already", hint: "See status." };
   if (phase.kind === "stale" && !confirmedOff) {
     return {
@@ -110,9 +116,7 @@ function startProblem(state: GroupState): { problem: string; hint: string } | nu
         : "The other host has the newer state: start the VM there.",
     };
   }
-  if (phase.kind === "diverged" && !(silent && confirmedOff) && peer?.role === 2) {
-    return { problem: "The other host runs the VM", hint: "Let it yield first, then start here." };
-  }
+  if (phase.kind === "diverged") return divergedProblem(state);
   if (phase.kind === "waiting" && silent && !confirmedOff && disk !== null) {
     return {
       problem: "The copy on this host may be behind, and the other host is not heard",
@@ -120,4 +124,18 @@ function startProblem(state: GroupState): { problem: string; hint: string } | nu
     };
   }
   return null;
+}
+
+/** Of two VMs that both ran, this one starts only when the other one has given way, or is off. */
+function divergedProblem(state: GroupState): { problem: string; hint: string } | null {
+  const { silent, confirmedOff, peer } = state;
+  if (silent && confirmedOff) return null;
+  if (silent) {
+    return {
+      problem: "The other host ran the VM too, and is not heard",
+      hint: "Make sure that it is off, then confirm_peer_off, then start.",
+    };
+  }
+  if (peer !== null && (peer.flags & FLAGS.DIVERGED) !== 0) return null;
+  return { problem: "The other host has not given way yet", hint: "Let it yield first, then start here." };
 }

@@ -2,12 +2,13 @@
  * with a runner; the file's mode (0600) is what guards it.
  *
  *   → {"id":1,"command":"status"}
- *   ← {"id":1,"ok":true,"result":{…}}      or {"id":1,"ok":false,"error":"…","hint":"…"}
+ *   ← {"id":1,"ok":true,"result":{…}}      or {"id":1,"ok":false,"error":"…","hint":"…","refused":true}
+ *     "refused": nothing is broken, but it would not be safe now
  *   ← {"event":"state","t_us":…,…}         to every connection, as things happen
  */
 
 import { boundedLines, chunks } from "../../ffi/events.ts";
-import { EdgeError } from "../errors.ts";
+import { EdgeError, RefusedError } from "../errors.ts";
 
 /** The longest line, in bytes. */
 const LINE_MAX = 256 * 1024;
@@ -63,11 +64,14 @@ function close(connection: { close(): void }): void {
   }
 }
 
-function refusal(error: unknown): { ok: false; error: string; hint?: string } {
+function refusal(error: unknown): { ok: false; error: string; hint?: string; refused?: true } {
   const message = error instanceof Error ? error.message : String(error);
-  return error instanceof EdgeError
-    ? { ok: false, error: message, hint: error.hint }
-    : { ok: false, error: message };
+  return {
+    ok: false,
+    error: message,
+    ...(error instanceof EdgeError ? { hint: error.hint } : {}),
+    ...(error instanceof RefusedError ? { refused: true } : {}),
+  };
 }
 
 /** The runner's end. */
@@ -175,7 +179,7 @@ export class ControlClient implements Disposable {
     }
   }
 
-  /** Runs a command and returns its result. Throws EdgeError when it is refused. */
+  /** Runs a command and returns its result. Throws RefusedError when it would not be safe now, EdgeError when it failed. */
   async call(command: string, options: ControlArguments = {}): Promise<unknown> {
     const id = this.#next++;
     const answer = Promise.withResolvers<unknown>();
@@ -220,12 +224,9 @@ export class ControlClient implements Disposable {
     const answer = this.#waiting.get(message["id"] as number);
     if (message["ok"] === true) answer?.resolve(message["result"]);
     else {
-      answer?.reject(
-        new EdgeError(String(message["error"]), {
-          op: "ask the runner",
-          hint: String(message["hint"] ?? ""),
-        }),
-      );
+      const Refusal = message["refused"] === true ? RefusedError : EdgeError;
+      const details = { op: "ask the runner", hint: String(message["hint"] ?? "") };
+      answer?.reject(new Refusal(String(message["error"]), details));
     }
   }
 }

@@ -12,6 +12,7 @@ import {
 } from "../replication/compatibility.ts";
 import { versionNote } from "../replication/versions.ts";
 import type { Machine } from "../vm/machine.ts";
+import { readSide, type Side } from "./last_run.ts";
 import type { GroupEvent, Message } from "./types.ts";
 
 /** What it is made of. */
@@ -23,6 +24,8 @@ export interface CorrespondenceOptions {
   disks: number;
   report(event: string, fields: Record<string, unknown>): void;
   dispatch(event: GroupEvent): void;
+  /** What this host did with the VM: said with each message. */
+  side(): Side | undefined;
 }
 
 export class Correspondence {
@@ -31,6 +34,8 @@ export class Correspondence {
   #noted: string | undefined;
   /** Since when the VM that was handed over stands still, by this host's clock; 0: none was. */
   #stopped_us = 0;
+  /** What the other host said last of what it did with the VM. */
+  other: Side | null = null;
 
   constructor(options: CorrespondenceOptions) {
     this.#options = options;
@@ -57,7 +62,11 @@ export class Correspondence {
   }
 
   send(message: Message): void {
-    this.#tell({ ...message, hello: message.kind === "refuse" ? undefined : said(this.#own()) });
+    this.#tell({
+      ...message,
+      hello: message.kind === "refuse" ? undefined : said(this.#own()),
+      side: this.#options.side(),
+    });
   }
 
   #tell(message: { kind: string; [field: string]: unknown }): void {
@@ -71,8 +80,9 @@ export class Correspondence {
 
   receive(raw: unknown): void {
     const { report, dispatch } = this.#options;
-    const { hello, ...message } = raw as Message & { hello?: unknown };
+    const { hello, side, ...message } = raw as Message & { hello?: unknown; side?: unknown };
     if ((message.kind as string) === "resumed") return this.#moved();
+    this.other = readSide(side) ?? this.other;
     if (!["invite", "accept", "refuse"].includes(message.kind)) {
       return report("refused", { link: -1, what: `a message of kind ${JSON.stringify(message.kind)}` });
     }

@@ -4,12 +4,13 @@
 import { engineEvents } from "../../ffi/events.ts";
 import { EngineError } from "../../ffi/engine.ts";
 import { MODES } from "../../ffi/status.ts";
-import { EdgeError, errorText } from "../errors.ts";
+import { errorText, RefusedError } from "../errors.ts";
 import { commandProblem } from "./commands.ts";
 import { Correspondence } from "./correspondence.ts";
 import type { Machine } from "../vm/machine.ts";
 import { groupEvent } from "./engine_events.ts";
 import { farewell } from "./farewell.ts";
+import type { Side } from "./last_run.ts";
 import { beginState, step } from "./step.ts";
 import { RemoteDesk } from "./remote_desk.ts";
 import { keepDisks } from "./restore_point.ts";
@@ -67,6 +68,7 @@ export class Runner implements AsyncDisposable {
       disks: options.disks.length,
       report: (event, fields) => this.#report(event, fields),
       dispatch: (event) => this.dispatch(event),
+      side: () => this.#sides().here,
     });
     this.#desk = new RemoteDesk({ arbiter: options.remote, dispatch: (event) => this.dispatch(event) });
     this.#watch = new StallWatch({
@@ -90,10 +92,10 @@ export class Runner implements AsyncDisposable {
     this.#desk.begin();
   }
 
-  /** An operator's command. Throws EdgeError with the reason when it can do nothing now. */
+  /** An operator's command. Throws RefusedError with the reason when it can do nothing now. */
   command(command: Command): void {
     const problem = commandProblem(this.#state, command, this.#machine.engine.status.read());
-    if (problem !== null) throw new EdgeError(problem.problem, { op: command, hint: problem.hint });
+    if (problem !== null) throw new RefusedError(problem.problem, { op: command, hint: problem.hint });
     this.dispatch({ kind: "command", command });
   }
 
@@ -113,8 +115,15 @@ export class Runner implements AsyncDisposable {
       arbiter: { name: this.#options.settings.arbiter.name, state: this.#state.witness },
       durable: this.#state.durable,
       pace: this.#options.pace?.view,
+      ...this.#sides(),
       engine,
     };
+  }
+
+  /** What both hosts did with the VM. */
+  #sides(): { here: Side | undefined; other: Side | null } {
+    const here = this.#options.lastRun?.side(this.#state, this.#machine.engine.status.read());
+    return { here, other: this.#letters.other };
   }
 
   /** Takes an event: a step now, or after the one that runs. */
@@ -159,6 +168,7 @@ export class Runner implements AsyncDisposable {
         because,
         sentence: sentence(state),
       });
+      this.#options.lastRun?.changed(state.phase);
     }
     for (const action of actions) this.#perform(action);
     if (state.phase.kind === "stopped" && before.kind !== "stopped") this.#leave();
@@ -286,7 +296,7 @@ export class Runner implements AsyncDisposable {
       return { kind: "solo_refused", why: "overtaken" };
     }
     if (this.#peerHas(action.term)) return { kind: "solo_refused", why: "not_this_term" };
-    const stood = engine.status.get("mode") === MODES.IDLE || action.cancelHandover;
+    const stood = this.#machine.stands || action.cancelHandover;
     try {
       engine.solo(action.term);
     } catch (error) {
@@ -311,11 +321,8 @@ export class Runner implements AsyncDisposable {
 
   async #keep(label: string): Promise<GroupEvent> {
     const { restorePoints: directory, disks } = this.#options;
-    const about = {
-      kept_at: new Date().toISOString(),
-      metadata: this.#state.disk,
-      durable: this.#state.durable,
-    };
+    const { disk: metadata, durable } = this.#state;
+    const about = { kept_at: new Date().toISOString(), metadata, durable, ...this.#sides() };
     return { kind: "kept", where: await keepDisks({ directory, label, disks, about }) };
   }
 

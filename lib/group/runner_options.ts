@@ -1,4 +1,5 @@
 import type { HostFacts } from "../replication/compatibility.ts";
+import type { LastRun } from "./last_run.ts";
 import type { Machine } from "../vm/machine.ts";
 import type { MetadataStore } from "./metadata.ts";
 import type { Pacing } from "./pacing.ts";
@@ -22,6 +23,8 @@ export interface RunnerOptions {
   remote?: RemoteArbiter | undefined;
   /** Where disks that were given up are kept. */
   restorePoints: string;
+  /** What this host did with the VM, for people. */
+  lastRun?: LastRun;
   /** What is done when the backup does not keep up. Ends with the runner. */
   pace?: Pacing;
   /** Start the VM here, as this host's answer to "who begins". */

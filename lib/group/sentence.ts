@@ -2,7 +2,7 @@
 
 import type { Status } from "../../ffi/status.ts";
 import type { PaceView } from "./pacing.ts";
-import type { GroupState } from "./types.ts";
+import { FLAGS, type GroupState, ROLES } from "./types.ts";
 
 const MIB = 1024 * 1024;
 
@@ -18,7 +18,7 @@ export function sentence(state: GroupState, engine?: Status, pace?: PaceView): s
     case "starting":
       return "The VM is being started on this host.";
     case "solo":
-      return "Unprotected: the VM runs on this host alone; if this host dies, the VM dies.";
+      return alone(state);
     case "syncing":
       return `Syncing${progress(engine)}: the VM runs on this host and is not protected yet.`;
     case "protected":
@@ -55,7 +55,9 @@ export function sentence(state: GroupState, engine?: Status, pace?: PaceView): s
     case "stale":
       return "The copy on this host is out of date; it waits for the other host.";
     case "diverged":
-      return `Both hosts ran the VM: ${phase.why}. Keep one: discard here, or yield there and start here.`;
+      return phase.step === "shown"
+        ? `Both hosts ran the VM (${phase.why}): compare the two, then discard here, or yield there and start here.`
+        : "This host's VM is given up: its disks are being kept as a restore point.";
     case "fencing":
       return `This host was overtaken (${phase.why}): its VM is ended.`;
     case "stopping":
@@ -64,6 +66,20 @@ export function sentence(state: GroupState, engine?: Status, pace?: PaceView): s
     default:
       return phase satisfies never;
   }
+}
+
+/** The VM runs here, and nobody could go on. */
+function alone({ phase, peer, silent }: GroupState): string {
+  const here = "Unprotected: the VM runs on this host alone; if this host dies, the VM dies";
+  if (silent || peer === null) return `${here}.`;
+  if ((peer.flags & FLAGS.DIVERGED) !== 0) {
+    return "Unprotected: the VM runs here, and it ran on the other host too: compare the two, then discard there, " +
+      "or yield here and start there.";
+  }
+  const both = peer.role === ROLES.PRIMARY && phase.kind === "solo" && peer.term === phase.term;
+  return both
+    ? "Both hosts run the VM: compare the two, then yield on the one that is to be given up."
+    : `${here}.`;
 }
 
 /** What protection costs more than usual now. */

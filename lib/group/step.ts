@@ -233,6 +233,10 @@ function overtaken(turn: Turn, word: Word): boolean {
   const { phase } = turn;
   switch (phase.kind) {
     case "solo":
+      if (word.role === ROLES.PRIMARY && word.term === phase.term) {
+        return turn.state.settings.yieldsTies === true;
+      }
+      return word.term > phase.term;
     case "syncing":
     case "protected":
     case "deciding":

@@ -211,6 +211,8 @@ export interface Settings {
   onStall: "wait" | "solo";
   /** Bring a backup up whenever there is one. */
   autoProtect: boolean;
+  /** Both hosts were told to go on, and took the same term: this one gives way. Set on one of the two. */
+  yieldsTies?: boolean;
   /** False for tests only: a newer term elsewhere does not end the VM here. */
   termCheck?: boolean;
 }

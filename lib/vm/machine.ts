@@ -73,6 +73,8 @@ export class Machine implements AsyncDisposable {
   #qemu: QemuProcess | undefined;
   /** The QEMU that the engine is attached to. */
   #attached: QemuProcess | undefined;
+  /** QEMU was started, and its VM has not been told to run yet. */
+  stands = false;
   /** Called when a QEMU ends that nobody here ended. */
   onQemuExit: (exit: QemuExit) => void = () => {};
 
@@ -222,6 +224,7 @@ export class Machine implements AsyncDisposable {
       ...(owner === undefined ? {} : { owner }),
     });
     this.#qemu = qemu;
+    this.stands = true;
     qemu.exited.then((exit) => {
       if (this.#qemu !== qemu) return; // we ended it
       this.#qemu = undefined;
@@ -265,6 +268,7 @@ export class Machine implements AsyncDisposable {
   async continue(): Promise<void> {
     const { qemu } = this;
     await (await qemu.monitor()).execute("cont");
+    this.stands = false;
     await qemu.releaseMonitor();
   }
 

@@ -1,7 +1,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../lib/cli/ctl.ts";
 import { runCommand } from "../../lib/cli/command.ts";
-import { EdgeError } from "../../lib/errors.ts";
+import { EdgeError, RefusedError } from "../../lib/errors.ts";
 import { ControlServer } from "../../lib/group/control_socket.ts";
 
 function listening() {
@@ -57,10 +57,9 @@ Deno.test("ctl says what is wrong with its words, with exit code 2, and asks nob
 
 Deno.test("ctl hands each command to the runner by the runner's own name for it", async () => {
   await withRunner(null, async (socket, asked) => {
-    for (const word of ["start", "protect", "switchover", "yield", "stop", "confirm-peer-off", "verify"]) {
-      equal((await said([socket, word])).code, 0, word);
-    }
-    deepEqual(asked, ["start", "protect", "switchover", "yield", "stop", "confirm_peer_off", "verify"]);
+    const words = ["start", "protect", "switchover", "yield", "stop", "promote", "discard", "verify"];
+    for (const word of [...words, "confirm-peer-off"]) equal((await said([socket, word])).code, 0, word);
+    deepEqual(asked, [...words, "confirm_peer_off"]);
   });
 });
 
@@ -78,7 +77,42 @@ Deno.test("ctl status is a sentence for people, and everything with --json", asy
   });
 });
 
-Deno.test("ctl ends with 1 and says what to do when the runner refuses, or none is there", async () => {
+Deno.test("ctl status shows two hosts that both ran the VM side by side, and only those", async () => {
+  const here = {
+    runs: false,
+    term: 2,
+    epoch: 7,
+    since: "2026-03-01T10:00:00.5Z",
+    until: null,
+    last_write: null,
+  };
+  const other = { ...here, runs: true, term: 3, last_write: "2026-03-01T11:00:00.123Z" };
+  const status = { sentence: "Both.", phase: "diverged", term: 3, here, other };
+  const lines = [
+    "  this host:      ran the VM from 2026-03-01 10:00:00 UTC until its host failed in term 2, epoch 7",
+    "  the other host: runs the VM since 2026-03-01 10:00:00 UTC in term 3, epoch 7, " +
+    "disks last written 2026-03-01 11:00:00 UTC",
+  ];
+  const shown = async (value: unknown) => {
+    let text = "";
+    await withRunner(value, async (socket) => void (text = (await said([socket, "status"])).out.join("\n")));
+    return lines.filter((line) => text.includes(line)).length;
+  };
+  equal(await shown(status), 2);
+  equal(await shown({ ...status, phase: "solo", peer: { flags: 130 } }), 2);
+  equal(await shown({ ...status, phase: "solo", peer: { flags: 2 } }), 0);
+  equal(await shown({ ...status, other: { runs: "?" }, here: null }), 0);
+});
+
+Deno.test("ctl ends with 5 and says what to do when it would not be safe now", async () => {
+  await withRunner(new RefusedError("not whole yet", { op: "x", hint: "Wait." }), async (socket) => {
+    const { code, err } = await said([socket, "switchover"]);
+    equal(code, 5);
+    match(err.join("\n"), /not whole yet\n.*what to do: Wait\./);
+  });
+});
+
+Deno.test("ctl ends with 1 and says what to do when the runner fails, or none is there", async () => {
   const refusal = new EdgeError("not here", { op: "x", hint: "Ask the other host." });
   await withRunner(refusal, async (socket) => {
     const { code, err } = await said([socket, "switchover"]);

@@ -34,7 +34,7 @@ export const lostOutput: Row = {
 };
 
 /** Asks the LAN who the guest is, so that each one that there is answers. */
-async function askForGuest(stage: Stage): Promise<void> {
+export async function askForGuest(stage: Pick<Stage, "lab">): Promise<void> {
   const ask = "for i in 1 2 3; do ip neigh flush all; ping -n -q -c 1 -W 1 10.77.0.10; done";
   const child = stage.lab.exec("lan", ["sh", "-c", ask], { stdin: "null", stdout: "null", stderr: "null" });
   await child.status;
