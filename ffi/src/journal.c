@@ -88,7 +88,9 @@ static int read_slots(struct journal *j, const char *path, char *problem, uint32
     }
     int a = take_slot(j, slots), b = take_slot(j, slots + JOURNAL_BLOCK);
     if (a < 0 || b < 0) {
-        snprintf(problem, size, "The journal %s is of a version that this program does not read: use the program that wrote it.", path);
+        uint32_t version = get_le32((a < 0 ? slots : slots + JOURNAL_BLOCK) + 4);
+        snprintf(problem, size, "The journal %s is of version %u, and this program reads version %u: use the %s iservft-edge that wrote it. Nothing was changed.",
+                 path, version, JOURNAL_VERSION, version > JOURNAL_VERSION ? "newer" : "older");
         return -ISF_EVERSION;
     }
     if (a || b)

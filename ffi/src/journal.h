@@ -100,7 +100,8 @@ uint64_t journal_bytes(struct journal *j);
 #define JOURNAL_ENTRY 24u
 #define JOURNAL_MAGIC 0x4a525349u /* "ISRJ" */
 #define JOURNAL_SLOT_MAGIC 0x53525349u
-#define JOURNAL_VERSION 2u /* 2: with stamps */
+/* 2: with stamps. Each version has magic, version and hash where this one has them: an older program must not take a newer head for damage. */
+#define JOURNAL_VERSION 2u
 
 struct journal_record {
     uint32_t kind, count;

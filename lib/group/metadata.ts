@@ -7,6 +7,8 @@ import { EdgeError } from "../errors.ts";
 import type { Metadata } from "./types.ts";
 
 const SLOT_BYTES = 512;
+/** The last character is the format: another one is a newer program's, which this one does not touch. A newer format's checksum covers the
+ * magic too: so a slot of this one whose magic was damaged is not taken for it. */
 const MAGIC = "ISFMETA1";
 const HEADER_BYTES = 8 + 8 + 4 + 4; // magic, sequence, length, CRC-32 of sequence, length and text
 
@@ -66,7 +68,11 @@ function checksum(slot: Buffer, length: number): number {
 }
 
 function decode(slot: Buffer): { metadata: Metadata; sequence: bigint } | undefined {
-  if (slot.length < SLOT_BYTES || slot.toString("latin1", 0, 8) !== MAGIC) return undefined;
+  return slot.toString("latin1", 0, 8) === MAGIC ? decodeBody(slot) : undefined;
+}
+
+function decodeBody(slot: Buffer): { metadata: Metadata; sequence: bigint } | undefined {
+  if (slot.length < SLOT_BYTES) return undefined;
   const length = slot.readUInt32LE(16);
   if (length > SLOT_BYTES - HEADER_BYTES || slot.readUInt32LE(20) !== checksum(slot, length)) {
     return undefined;
@@ -75,16 +81,35 @@ function decode(slot: Buffer): { metadata: Metadata; sequence: bigint } | undefi
   return { metadata, sequence: slot.readBigUInt64LE(8) };
 }
 
+/** One newer slot is enough: it may say more than an older one that is whole. */
+function refuseNewer(bytes: Buffer, name: string): void {
+  for (const at of [0, SLOT_BYTES]) {
+    const slot = bytes.subarray(at, at + SLOT_BYTES);
+    const magic = slot.toString("latin1", 0, MAGIC.length);
+    if (!/^ISFMETA[2-9A-Z]$/.test(magic) || decodeBody(slot) !== undefined) continue;
+    throw new EdgeError(
+      `${name} is of format ${magic.slice(-1)}; this program reads format ${
+        MAGIC.slice(-1)
+      }: a newer iservft-edge wrote it`,
+      {
+        op: "read what this host was",
+        hint: "Install that version, or a newer one, on this host again. Nothing was changed.",
+      },
+    );
+  }
+}
+
 /** Reads and writes what this host was. */
 export class MetadataStore {
   readonly #file: MetadataFile;
   #sequence: bigint;
   #newest: Metadata | null;
 
-  /** Reads both slots. Throws EdgeError when the file holds something, but no whole slot. */
+  /** Reads both slots. Throws EdgeError when the file holds something, but no whole slot, or one of a newer format. */
   constructor(file: MetadataFile, name = "the metadata file") {
     this.#file = file;
     const bytes = Buffer.from(file.read());
+    refuseNewer(bytes, name);
     const slots = [0, 1].map((index) => decode(bytes.subarray(index * SLOT_BYTES, (index + 1) * SLOT_BYTES)))
       .filter((slot) => slot !== undefined)
       .sort((a, b) => (a.sequence < b.sequence ? 1 : -1));

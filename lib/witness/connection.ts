@@ -6,9 +6,10 @@ import type { Identity } from "../node/identity.ts";
 import { nodeIdOf, shortId } from "../node_id.ts";
 import {
   type Answer,
+  chooseProtocol,
   line,
   LINE_MAX,
-  PROTOCOL,
+  PROTOCOLS,
   type Question,
   read,
   type Refusal,
@@ -134,7 +135,7 @@ export class Connection {
         "Compare the ID in [witness] of the host's file with `iservft-edge witness id` on the witness.";
       return this.#end({ why: error, refused: { code: "unknown", error, hint }, silent: false });
     }
-    this.#socket.write(line({ protocol: PROTOCOL, version, pair, vm }));
+    this.#socket.write(line({ protocol: PROTOCOLS.oldest, newest: PROTOCOLS.newest, version, pair, vm }));
     this.#read();
   }
 
@@ -153,7 +154,8 @@ export class Connection {
   #take(reply: Reply): void {
     if (this.#over) return;
     if ("protocol" in reply) {
-      if (this.#open || reply.protocol !== PROTOCOL) return this.end("it says what no witness says");
+      const spoken = chooseProtocol(reply);
+      if (this.#open || spoken === undefined) return this.end("it says what no witness says");
       clearTimeout(this.#late);
       this.#open = true;
       return this.#events.opened();

@@ -1,6 +1,6 @@
 /** What a host and a witness say to each other: lines of JSON over TLS 1.3, both ends known by the hash of their certificates.
  *
- *   → {"protocol":1,"version":"0.1.0","pair":"press","vm":"scada"}
+ *   → {"protocol":1,"newest":1,"version":"0.1.0","pair":"press","vm":"scada"}
  *   ← {"protocol":1,"version":"0.1.0"}                              or {"refused":…}, and the end
  *   → {"id":1,"op":"ask","known":5,"term":6}                        or "note", "release" with a term, or "ping"
  *   ← {"id":1,"answer":{"kind":"granted","term":6}}                 or {"id":1,"refused":…}
@@ -13,8 +13,9 @@ import { NAME } from "./members.ts";
 
 /** Where a witness listens, unless told otherwise. */
 export const DEFAULT_PORT = 7810;
-/** What this build speaks. Another one is refused, with both versions named. */
-export const PROTOCOL = 1;
+/** What this build speaks. A host says the oldest as `protocol`, and the newest; the witness answers with the newest that both know, or
+ * refuses with both versions named. */
+export const PROTOCOLS = { oldest: 1, newest: 1 } as const;
 /** The longest line, in bytes, from a host and from a witness. */
 export const LINE_MAX = { host: 1024, witness: 4096 } as const;
 /** A host says something at least this often, ms. */
@@ -33,8 +34,10 @@ export type Refusal = z.infer<typeof refusal>;
 
 /** The part of a hello that every version has. */
 export const versionSchema = z.object({ protocol: z.number().int(), version: z.string().max(40) });
+/** What every version says of its protocols: those up to `newest`, or the one alone. */
+export const offerSchema = versionSchema.extend({ newest: z.number().int().optional() });
 /** What comes first, from a host. */
-export const helloSchema = versionSchema.extend({
+export const helloSchema = offerSchema.extend({
   pair: z.string().regex(NAME),
   vm: z.string().regex(NAME),
 });
@@ -65,6 +68,20 @@ export const replySchema = z.union([
   z.object({ id: id.optional(), refused: refusal }),
 ]);
 export type Reply = z.infer<typeof replySchema>;
+
+/** The protocol to speak with who offers this; undefined: there is none. */
+export function chooseProtocol(
+  offer: z.infer<typeof offerSchema>,
+  ours: { oldest: number; newest: number } = PROTOCOLS,
+): number | undefined {
+  const newest = Math.min(offer.newest ?? offer.protocol, ours.newest);
+  return newest >= Math.max(offer.protocol, ours.oldest) ? newest : undefined;
+}
+
+/** Protocols for people. */
+export function protocolText(oldest: number, newest = oldest): string {
+  return oldest === newest ? `protocol ${oldest}` : `protocols ${oldest} to ${newest}`;
+}
 
 /** A line as it is sent. */
 export function line(message: Reply | Request | z.infer<typeof helloSchema>): string {

@@ -8,16 +8,18 @@ import { nodeIdOf, shortId } from "../node_id.ts";
 import { Allowance } from "./admission.ts";
 import type { Members } from "./members.ts";
 import {
+  chooseProtocol,
   helloSchema,
   line,
   LINE_MAX,
-  PROTOCOL,
+  offerSchema,
+  PROTOCOLS,
+  protocolText,
   read,
   type Refusal,
   type Reply,
   type Request,
   requestSchema,
-  versionSchema,
 } from "./protocol.ts";
 import type { GrantStore, GroupName } from "./store.ts";
 
@@ -74,6 +76,7 @@ export class Session {
   readonly #allowance: Allowance;
   #idle: ReturnType<typeof setTimeout> | undefined;
   #ending = false;
+  #protocol: number = PROTOCOLS.oldest;
   /** Who this is; null until it has said hello, and was let in. */
   member: Member | null = null;
 
@@ -90,7 +93,7 @@ export class Session {
       const member = await this.#hello(await this.#next(lines));
       admitted(member);
       this.member = member;
-      this.#send({ protocol: PROTOCOL, version: this.#context.version });
+      this.#send({ protocol: this.#protocol, version: this.#context.version });
       for (let text = await this.#next(lines); text !== null; text = await this.#next(lines)) {
         const wait = this.#allowance.take();
         if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
@@ -142,15 +145,19 @@ export class Session {
     const { members, version, store } = this.#context;
     const certificate = this.#socket.getPeerCertificate()?.raw;
     if (text === null || certificate === undefined) throw MALFORMED;
-    const theirs = read(versionSchema, text);
+    const theirs = read(offerSchema, text);
     if (theirs === undefined) throw MALFORMED;
-    if (theirs.protocol !== PROTOCOL) {
+    const protocol = chooseProtocol(theirs);
+    if (protocol === undefined) {
+      const own = protocolText(PROTOCOLS.oldest, PROTOCOLS.newest);
+      const behind = theirs.protocol > PROTOCOLS.newest ? "the witness" : "this host";
       throw new Refused("version", {
-        error: `the witness is iservft-edge ${version} (protocol ${PROTOCOL}), this host is iservft-edge ` +
-          `${theirs.version} (protocol ${theirs.protocol})`,
-        hint: "Install the same version on the witness and on both hosts.",
+        error: `the witness is iservft-edge ${version} (${own}), this host is iservft-edge ` +
+          `${theirs.version} (${protocolText(theirs.protocol, theirs.newest)})`,
+        hint: `Upgrade iservft-edge on ${behind}.`,
       });
     }
+    this.#protocol = protocol;
     const hello = read(helloSchema, text);
     if (hello === undefined) throw MALFORMED;
     const node = nodeIdOf(certificate);

@@ -11,6 +11,11 @@ const entry = (term: number): Metadata => ({
   peer: "other-host",
 });
 
+/** entry(3) as the first program wrote it into slot 0. */
+const GOLDEN =
+  "SVNGTUVUQTEBAAAAAAAAAFkAAACybgOpeyJnZW5lcmF0aW9uIjo2LCJ0ZXJtIjozLCJyb2xlIjoicHJpbWFyeSIsImVwb2NoIjoz" +
+  "MDAsImNvcHkiOiJ3aG9sZSIsInBlZXIiOiJvdGhlci1ob3N0In0=";
+
 /** A file in memory whose writes can be torn: only the first `keep` bytes arrive. */
 function memoryFile(bytes = new Uint8Array(1024)) {
   return {
@@ -94,5 +99,40 @@ Deno.test("a real file is created private, and read back", async () => {
     assert.equal((await Deno.stat(`${dir}/group.meta`)).mode! & 0o777, 0o600);
   } finally {
     await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("a file of format 1 is read by every later program: these bytes were written by the first", async () => {
+  const text = JSON.stringify(entry(3));
+  const golden = Uint8Array.fromBase64(GOLDEN);
+  const bytes = new Uint8Array(1024);
+  bytes.set(golden);
+  assert.deepEqual(new MetadataStore(memoryFile(bytes)).newest, JSON.parse(text));
+  // The control: with one bit changed they are not.
+  bytes[100] = (bytes[100] ?? 0) ^ 1;
+  assert.equal(new MetadataStore(memoryFile(bytes)).newest, null);
+  // And what is written today still has that form.
+  const file = memoryFile();
+  await new MetadataStore(file).write(entry(3));
+  assert.deepEqual(file.bytes.slice(0, golden.length), golden);
+});
+
+Deno.test("a newer format ends an older program with what to do, whatever else is in the file, and nothing is changed", async () => {
+  const file = memoryFile();
+  const store = new MetadataStore(file);
+  await store.write(entry(1));
+  await store.write(entry(2));
+  for (const slot of [0, 512]) {
+    const newer = file.bytes.slice();
+    newer[slot + 7] = "2".charCodeAt(0);
+    newer[slot + 20] = (newer[slot + 20] ?? 0) ^ 0x55; // its checksum is another one
+    const before = newer.slice();
+    assert.throws(
+      () => new MetadataStore(memoryFile(newer)),
+      (error: Error & { hint?: string }) =>
+        /is of format 2; this program reads format 1/.test(error.message) &&
+        /Install that version.*Nothing was changed/.test(error.hint ?? ""),
+    );
+    assert.deepEqual(newer, before);
   }
 });

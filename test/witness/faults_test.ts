@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { EdgeError } from "../../lib/errors.ts";
 import { openIdentity } from "../../lib/node/identity.ts";
 import type { WitnessClient } from "../../lib/witness/client.ts";
+import { chooseProtocol } from "../../lib/witness/protocol.ts";
 import { grantFile } from "../../lib/witness/store.ts";
 import { clientOf, HOST, InProcess, newIdentity, OwnProcess, Raw, setPairs, soon, until } from "./kit.ts";
 
@@ -116,11 +117,34 @@ Deno.test("a protocol of another version is refused with both versions named; an
     error,
     "the witness is iservft-edge 2.3.4 (protocol 1), this host is iservft-edge 9.8.7 (protocol 7)",
   );
-  assert.match(hint ?? "", /same version on the witness and on both hosts/);
+  assert.equal(hint, "Upgrade iservft-edge on the witness.");
   assert.equal((await witness.store.views()).length, 0);
   // Other versions that speak the same protocol work together: a rolling upgrade.
   await using client = clientOf(witness, { identity: a, version: "0.0.1" });
   assert.equal((await client.ask({ known: 0, term: 1 })).kind, "granted");
+});
+
+Deno.test("a newer host speaks with an older witness what both know, and is refused when that is nothing", async () => {
+  await using witness = await InProcess.start({ pairs: [PAIR] });
+  const says = async (hello: Record<string, unknown>) => {
+    using raw = new Raw(witness, { identity: a });
+    await raw.secured;
+    raw.say({ version: "3.0.0", pair: PAIR.name, vm: "scada", ...hello });
+    return await raw.next();
+  };
+  assert.equal((await says({ protocol: 1, newest: 3 }))?.["protocol"], 1);
+  const refused = (await says({ protocol: 2, newest: 3 }))?.["refused"] as Record<string, string>;
+  assert.match(
+    refused["error"] ?? "",
+    /the witness is iservft-edge \S+ \(protocol 1\), this host is iservft-edge 3\.0\.0 \(protocols 2 to 3\)/,
+  );
+  // The rule itself, also for witnesses to come.
+  const choose = (protocol: number, newest: number | undefined, ours: [number, number]) =>
+    chooseProtocol({ protocol, version: "1", newest }, { oldest: ours[0], newest: ours[1] });
+  assert.equal(choose(1, undefined, [1, 3]), 1, "a host that says one alone");
+  assert.equal(choose(1, undefined, [2, 3]), undefined);
+  assert.equal(choose(2, 4, [1, 3]), 3);
+  assert.equal(choose(3, 2, [1, 3]), undefined, "a range that is none");
 });
 
 Deno.test("what answers at the witness's address but has another ID is not asked, and both IDs are named", async () => {
