@@ -114,8 +114,11 @@ exec qemu-system-x86_64 "$@"
 }
 
 Deno.test("a newer QEMU on the backup is protected, an older one is refused with both versions and what to do", async () => {
-  const { scene, client } = await Scene.counting();
-  await using _ = scene;
+  await using scene = await Scene.open();
+  // A VM that began with an older QEMU than this one: what a new VM would get is another machine.
+  await Deno.mkdir(`${scene.pair.dataDirectory("a")}/demo`, { mode: 0o700 });
+  await Deno.writeTextFile(`${scene.pair.dataDirectory("a")}/demo/machine-type`, "pc-q35-7.1\n");
+  const { client } = await scene.counting();
   const alone = next(scene.pair.runner("a"), reached("solo"));
   await stopRunner(scene, "b");
   await alone();
@@ -138,7 +141,7 @@ Deno.test("a newer QEMU on the backup is protected, an older one is refused with
   await stopRunner(scene, "a");
   await pretendQemu(scene, "a", "8.2.1");
   await scene.restart("a");
-  assert.equal(await machineType(scene, "a"), "pc-q35-7.2");
-  assert.equal(await machineType(scene, "b"), "pc-q35-7.2");
+  assert.equal(await machineType(scene, "a"), "pc-q35-7.1");
+  assert.equal(await machineType(scene, "b"), "pc-q35-7.1");
   assert.deepEqual(brokenPromises(await client.stop()), []);
 });
