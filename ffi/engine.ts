@@ -1,40 +1,14 @@
 /** The engine of one VM as a class over libiservft. The only `Deno.dlopen` of the product is here. */
 
 import { EdgeError } from "../lib/errors.ts";
+import { EngineError } from "./engine_error.ts";
 import { ABI, STATUS_BYTES, StatusPage } from "./status.ts";
 import { type EngineCalls, symbols } from "./symbols.ts";
 
-/** The engine's own error codes (ISF_E… in src/base.h), as they come back: negative. */
-export const ENGINE_ERRORS = {
-  EBASE: 10000,
-  ECORRUPT: 10001,
-  EVERSION: 10002,
-  ELINK: 10003,
-  ESTALE: 10004,
-  ESTATE: 10005,
-  EQEMU: 10006,
-  EUNSUPPORTED: 10007,
-  ELIMIT: 10008,
-  EREFUSED: 10009,
-} as const;
+export { ENGINE_ERRORS, EngineError } from "./engine_error.ts";
 
 const TEXT_BYTES = 1024;
-const BLOCKS_BYTES = 64 * 1024;
-
-/** A call of the engine failed. `code` is what it returned: -errno or -ENGINE_ERRORS. */
-export class EngineError extends EdgeError {
-  readonly code: number;
-
-  constructor(message: string, details: { op: string; hint: string; code: number }) {
-    super(message, details);
-    this.code = details.code;
-  }
-
-  /** True for this one of ENGINE_ERRORS. */
-  is(name: keyof typeof ENGINE_ERRORS): boolean {
-    return this.code === -ENGINE_ERRORS[name];
-  }
-}
+const JSON_BYTES = 64 * 1024;
 
 function text(value: string): Uint8Array<ArrayBuffer> {
   if (value.includes("\0")) {
@@ -213,6 +187,19 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check("send to the other runner", this.#calls.isf_control(this.#live(), bytes, bytes.length));
   }
 
+  /** Uses a hardware watchdog; `path` "": the machine's first. */
+  watchdog(device: { path: string; timeoutS: number }): void {
+    const code = this.#calls.isf_watchdog(this.#live(), text(device.path), device.timeoutS);
+    this.#check("use the watchdog", code);
+  }
+
+  watchdogState(): { state: "off" | "absent" | "unfit" | "ready" | "armed" | "busy"; why: string } {
+    return this.#json(
+      "ask for the watchdog",
+      (buffer) => this.#calls.isf_watchdog_state(this.#live(), buffer, buffer.length),
+    );
+  }
+
   qemuAttach(qemu: { pid: number; qmp: string; fifo: string; uid: number; tracker: number }): Promise<void> {
     const kept = [text(qemu.qmp), text(qemu.fifo)] as const;
     return this.#slow(
@@ -228,12 +215,10 @@ export class Engine implements Disposable, AsyncDisposable {
 
   /** QEMU's RAM blocks; both hosts must have the same. */
   blocks(): { name: string; bytes: number }[] {
-    const buffer = new Uint8Array(BLOCKS_BYTES);
-    const length = this.#check(
+    return this.#json(
       "list RAM blocks",
-      this.#calls.isf_blocks(this.#live(), buffer, buffer.length),
+      (buffer) => this.#calls.isf_blocks(this.#live(), buffer, buffer.length),
     );
-    return JSON.parse(new TextDecoder().decode(buffer.subarray(0, length)));
   }
 
   rhythm(
@@ -359,6 +344,12 @@ export class Engine implements Disposable, AsyncDisposable {
   #check(op: string, code: number): number {
     if (code < 0) throw this.#error(code, { op, handle: this.#handle });
     return code;
+  }
+
+  #json<Value>(op: string, call: (buffer: Uint8Array<ArrayBuffer>) => number): Value {
+    const buffer = new Uint8Array(JSON_BYTES);
+    const length = this.#check(op, call(buffer));
+    return JSON.parse(new TextDecoder().decode(buffer.subarray(0, length)));
   }
 
   async #slow(

@@ -143,10 +143,19 @@ ISF_API int32_t isf_link_add(isf_engine *engine, int32_t index, const char *loca
 ISF_API int32_t isf_heartbeat_path(isf_engine *engine, int32_t index, const char *local, const char *peer, uint32_t port);
 /* Starts heartbeats. `reference`: an IPv4 address on the LAN that is asked whether the LAN answers, on interface `lan`; either may be "". */
 ISF_API int32_t isf_heartbeat_start(isf_engine *engine, uint32_t interval_us, uint32_t silence_us, const char *reference, const char *lan);
-/* What the heartbeats say of this host (role, flags and epoch are the runner's own numbers). */
+/* The role by which isf_say says that the VM is here: it runs, or stands still until its output may leave, or is being started. */
+#define ISF_VM_HERE 2
+/* What the heartbeats say of this host (role, flags and epoch are the runner's own numbers, but for ISF_VM_HERE). */
 ISF_API int32_t isf_say(isf_engine *engine, uint64_t generation, uint64_t term, uint64_t epoch, uint32_t role, uint32_t flags);
 /* Sends JSON text to the other runner on the active line (or any that is up). 0, -ISF_ELINK. */
 ISF_API int32_t isf_control(isf_engine *engine, const uint8_t *text, uint32_t length);
+
+/* A hardware watchdog, once per engine: it is armed while isf_say says ISF_VM_HERE in a term, and kept alive while heartbeats go out, so
+ * that the machine is reset when the engine stands still for timeout_s (3 to 600). Disarmed when the VM is not here any more, and by
+ * isf_engine_free. `path`: the device; "": the machine's first, if it can be disarmed. 0, also when there is none; -EINVAL, -errno. */
+ISF_API int32_t isf_watchdog(isf_engine *engine, const char *path, uint32_t timeout_s);
+/* {"state":"off"|"absent"|"unfit"|"ready"|"armed"|"busy","why":...}: src/watchdog.h. Returns the length, or -ENOSPC. */
+ISF_API int32_t isf_watchdog_state(isf_engine *engine, char *text, uint32_t size);
 
 /* ---- QEMU ---- */
 /* SLOW. QEMU runs as `pid` with the preload shim; `qmp` is a monitor socket for the engine alone, `fifo` the path for device state

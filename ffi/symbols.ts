@@ -150,6 +150,22 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_watchdog: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "buffer", // const char *path
+      "u32", // uint32_t timeout_s
+    ],
+    result: "i32",
+  },
+  isf_watchdog_state: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "buffer", // char *text
+      "u32", // uint32_t size
+    ],
+    result: "i32",
+  },
   isf_qemu_attach: {
     parameters: [
       "pointer", // isf_engine *engine

@@ -174,6 +174,7 @@ void isf_engine_free(isf_engine *e)
     join(e->sender_thread);
     join(e->ticker_thread);
     copier_close(e->copier);
+    watchdog_close(e->watchdog); /* before the heartbeats that keep it alive */
     if (e->heartbeat)
         heartbeat_close(e->heartbeat);
     for (int i = 0; i < 2; i++)
@@ -351,6 +352,7 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
 int32_t isf_say(isf_engine *e, uint64_t generation, uint64_t term, uint64_t epoch, uint32_t role, uint32_t flags)
 {
     e->word = (struct heartbeat_word){ .generation = generation, .term = term, .epoch = epoch, .role = role, .flags = flags };
+    atomic_store(&e->vm_here, role == ISF_VM_HERE && term != 0);
     if (e->heartbeat)
         heartbeat_say(e->heartbeat, &e->word);
     return 0;

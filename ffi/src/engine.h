@@ -27,6 +27,7 @@
 #include "link.h"
 #include "qmp.h"
 #include "tracker.h"
+#include "watchdog.h"
 
 #define ENGINE_DISKS 8
 #define ENGINE_NICS 8
@@ -146,6 +147,8 @@ struct isf_engine {
     char path_text[HEARTBEAT_PATHS][2][64];
     _Atomic uint32_t silence_us;
     struct heartbeat_word word;
+    _Atomic int vm_here;          /* the runner said so: role ISF_VM_HERE in a term */
+    struct watchdog *watchdog;
 
     /* QEMU */
     pid_t qemu_pid;

@@ -22,7 +22,7 @@ struct heartbeat {
     unsigned long thread;
     int wake;
     atomic_int closing;
-    _Atomic uint64_t acknowledged_us;
+    _Atomic uint64_t acknowledged_us, beats;
 
     pthread_mutex_t lock;   /* core, counters. Never held over I/O or a callback */
     struct core core;
@@ -191,6 +191,7 @@ static void *heartbeat_run(void *context)
             continue;
         paths_open(h, now);
         beat(h, now);
+        atomic_fetch_add_explicit(&h->beats, 1, memory_order_relaxed);
         next += h->config.interval_us;
         if (next <= now) /* late: no burst to make up for it */
             next = now + h->config.interval_us;
@@ -296,6 +297,11 @@ int heartbeat_heard(struct heartbeat *h, struct heartbeat_word *word, uint64_t *
 uint64_t heartbeat_acknowledged_us(struct heartbeat *h)
 {
     return atomic_load_explicit(&h->acknowledged_us, memory_order_acquire);
+}
+
+uint64_t heartbeat_beats(struct heartbeat *h)
+{
+    return atomic_load_explicit(&h->beats, memory_order_relaxed);
 }
 
 uint64_t heartbeat_withhold(struct heartbeat *h, int on)

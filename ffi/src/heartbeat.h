@@ -62,6 +62,9 @@ uint64_t heartbeat_acknowledged_us(struct heartbeat *h);
  * a host that finds the peer silent has usually nothing left to wait. */
 uint64_t heartbeat_withhold(struct heartbeat *h, int on);
 
+/* Times that datagrams went out, or were tried to, on all paths. Lock-free: it stands still when the thread does. */
+uint64_t heartbeat_beats(struct heartbeat *h);
+
 /* gap_us_max: longest time between two signs of life, stall_us_max: longest time that the thread did not run; both in the peer's present
  * session. refused: datagrams that were not the peer's, or old. lan_answer_age_us: UINT64_MAX when there was no answer yet. */
 struct heartbeat_stats { int alive[HEARTBEAT_PATHS]; uint64_t rtt_us[HEARTBEAT_PATHS], sent, received, refused, lan_answer_age_us, gap_us_max, stall_us_max; };

@@ -22,6 +22,7 @@ import { arbiterKey, openArbiter } from "./arbiters.ts";
 import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
 import { spokenProtocol, VERSION } from "./version.ts";
+import { openWatchdog, watchdogState, watchWatchdog } from "./watchdog.ts";
 
 /** How often the kernel's lease is looked at: a firewall that is reloaded may remove it. */
 const FENCING_LOOK_MS = 5000;
@@ -124,12 +125,17 @@ async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
 }
 
 /** Commands of the control socket. */
-function controls(runner: Runner, machine: Machine) {
+function controls(runner: Runner, machine: Machine, host: HostConfig) {
   const { engine } = machine;
   return (command: string, options: Record<string, unknown>): Promise<unknown> => {
     switch (command) {
       case "status":
-        return Promise.resolve({ ...runner.status(), ...machine.fencing, machine_type: machine.machineType });
+        return Promise.resolve({
+          ...runner.status(),
+          ...machine.fencing,
+          watchdog: watchdogState(engine, host.fencing),
+          machine_type: machine.machineType,
+        });
       case "start":
       case "switchover":
       case "stop":
@@ -200,6 +206,10 @@ function line(event: Record<string, unknown>): string | undefined {
       return `refused: ${event["what"]}`;
     case "promoted":
       return `the VM goes on here, from epoch ${event["epoch"]}`;
+    case "watchdog":
+      return ["absent", "unfit", "busy"].includes(String(event["state"]))
+        ? `no watchdog: ${event["why"]}`
+        : undefined;
     case "recovered":
     case "versions":
       return String(event["text"]);
@@ -228,6 +238,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   // Read first: what a newer program wrote there ends this one before it has changed anything.
   const store = new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`));
   const machine = await openMachine(spec, host);
+  openWatchdog(machine.engine, host.fencing);
   if (given.unsafe) machine.engine.noOutputCommit();
   const signalled = untilSignal();
   const servers: ControlServer[] = [];
@@ -272,10 +283,11 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       dispatch: (event) => runner.dispatch(event),
     }),
   });
-  await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine));
+  await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine, host));
   servers.push(control);
   runner.begin();
   using _fencing = watchFencing(machine, report);
+  using _watchdog = watchWatchdog(machine.engine, { fencing: host.fencing, report });
   await Promise.race([signalled, runner.ended]);
   return failed ? 1 : 0;
 }

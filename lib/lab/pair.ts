@@ -359,7 +359,7 @@ bridge = "${BRIDGE}"
 reference = "${ADDRESSES.reference}"
 ${this.#witness?.table(host) ?? ""}${this.#etcd?.table() ?? ""}[heartbeat]
 takeover_ms = ${takeover}
-${hostToml}`;
+${withoutWatchdog(hostToml)}`;
   }
 
   #vmFile(): string {
@@ -379,6 +379,13 @@ ${disk > 0 ? `[[disk]]\npath = "disk.img"\n` : ""}[[nic]]
 mac = "52:54:00:12:34:56"
 `;
   }
+}
+
+/** Hosts are frozen and killed here: a watchdog would reset the machine that both of them are on. */
+function withoutWatchdog(toml: string): string {
+  const table = "[fencing]\n";
+  const off = `${table}watchdog = "off"\n`;
+  return toml.includes(table) ? toml.replace(table, off) : `${toml}${off}`;
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -151,6 +151,13 @@ const configSchema = z.strictObject({
   fencing: z.strictObject({
     /** The kernel itself drops the guest's frames when the engine has not renewed its lease (nftables). */
     kernel_lease: z.boolean().default(true),
+    /** A hardware watchdog resets this machine when the engine stands still while a VM is here: "auto": the machine's own, where
+     * there is one. */
+    watchdog: z.string().regex(/^(auto|off|\/dev\/[A-Za-z0-9_/-]{1,90})$/, {
+      error: 'allowed: "auto", "off" or a device such as "/dev/watchdog0"',
+    }).default("auto"),
+    /** Time for which the engine stands still before the machine is reset. */
+    watchdog_s: within("s", 3, 600).int().default(10),
   }).prefault({}),
   sync: z.strictObject({
     /** The most that a first sync or resync may send; none: as fast as the line and the backup take it. */

@@ -31,6 +31,8 @@ local = "${ADDRESSES.lan.a}"
 peer = "${ADDRESSES.lan.b}"
 bridge = "${BRIDGE}"
 reference = "${ADDRESSES.reference}"
+[fencing]
+watchdog = "off"
 `;
     this.vm = `name = "t"
 memory = 64
@@ -109,6 +111,18 @@ Deno.test("control: with nothing wrong the runner waits for the other host, and 
   const ended = await bench.run({ enough: /Waiting/ });
   assert.equal(ended.code, 0, ended.text);
   assert.doesNotMatch(ended.text, /error|what to do/);
+});
+
+Deno.test("a watchdog that is not there is said once, and hinders nothing", async () => {
+  await using bench = await Bench.open();
+  bench.host = bench.host.replace('"off"', '"/dev/isf-none"');
+  const ended = await bench.run({ enough: /no watchdog: / });
+  assert.match(
+    ended.text,
+    /^no watchdog: there is no \/dev\/isf-none: a host that stands still is silenced by/m,
+  );
+  assert.equal(ended.text.split("no watchdog: ").length, 2, ended.text);
+  assert.equal(ended.code, 0, ended.text);
 });
 
 Deno.test("wrong images are named, with what to do, and end the runner with code 1", async (t) => {

@@ -10,7 +10,11 @@ Deno.test("the primary loses its power: etcd grants the backup a newer term, and
   await using _ = scene;
   assert.ok(await client.answered(100));
   const promoted = next(scene.pair.runner("b"), reached("solo"));
-  const { term } = await scene.status("a");
+  const { term, watchdog } = await scene.status("a") as unknown as {
+    term: number;
+    watchdog: { state: string };
+  };
+  assert.equal(watchdog.state, "off", "a lab must never use this machine's watchdog");
   await scene.lab.powerOff("a");
   await promoted();
   assert.ok(await client.answered(100), "the guest does not answer after the takeover");

@@ -179,11 +179,29 @@ Deno.test("a key is 32 bytes of hex that nobody else may read", async () => {
 });
 
 Deno.test("the kernel's lease is on, and a takeover time that leaves it no room is refused", () => {
-  assert.deepEqual(parseHostConfig({ file: "host.toml", text: GOOD }).fencing, { kernel_lease: true });
+  assert.equal(parseHostConfig({ file: "host.toml", text: GOOD }).fencing.kernel_lease, true);
   const short = `${GOOD}[heartbeat]\ninterval_ms = 5\ntakeover_ms = 40\n`;
   assert.match(
     problems(short)[0] ?? "",
     /heartbeat.takeover_ms: is 40; the kernel's lease is 40 % of it and must have 20 ms: allowed: 50 or more/,
   );
   assert.deepEqual(problems(`${short}[fencing]\nkernel_lease = false\n`), []);
+});
+
+Deno.test("a watchdog is used where there is one, unless it is off; a device may be named; what is neither is refused", () => {
+  const of = (line: string) =>
+    parseHostConfig({ file: "host.toml", text: `${GOOD}[fencing]\n${line}\n` }).fencing;
+  assert.deepEqual([of("").watchdog, of("").watchdog_s], ["auto", 10]);
+  assert.equal(of('watchdog = "off"').watchdog, "off");
+  assert.equal(of('watchdog = "/dev/watchdog1"\nwatchdog_s = 30').watchdog_s, 30);
+  for (const line of ['watchdog = "on"', 'watchdog = "watchdog0"']) {
+    assert.match(
+      problems(`${GOOD}[fencing]\n${line}\n`)[0] ?? "",
+      /fencing\.watchdog: .*allowed: "auto", "off" or a device/,
+    );
+  }
+  assert.match(
+    problems(`${GOOD}[fencing]\nwatchdog_s = 2\n`)[0] ?? "",
+    /fencing\.watchdog_s: is 2; allowed: 3 to 600/,
+  );
 });
