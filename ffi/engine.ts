@@ -151,13 +151,8 @@ export class Engine implements Disposable, AsyncDisposable {
 
   heartbeatStart(beat: { intervalUs: number; silenceUs: number; reference: string; lan: string }): void {
     const [reference, lan] = [text(beat.reference), text(beat.lan)];
-    const code = this.#calls.isf_heartbeat_start(
-      this.#live(),
-      beat.intervalUs,
-      beat.silenceUs,
-      reference,
-      lan,
-    );
+    const { intervalUs, silenceUs } = beat;
+    const code = this.#calls.isf_heartbeat_start(this.#live(), intervalUs, silenceUs, reference, lan);
     this.#check("start heartbeats", code);
   }
 
@@ -279,6 +274,11 @@ export class Engine implements Disposable, AsyncDisposable {
   standby(copy: { generation: number; term: number; keep: boolean }): void {
     const [generation, term, keep] = [BigInt(copy.generation), BigInt(copy.term), copy.keep ? 1 : 0];
     this.#check("stand by", this.#calls.isf_standby(this.#live(), generation, term, keep));
+  }
+
+  /** Backup: whether the primary is told what was committed. */
+  commits(on: boolean): void {
+    this.#check("tell commits", this.#calls.isf_commits(this.#live(), on ? 1 : 0));
   }
 
   promote(promotion: { term: number; gaveWay: boolean }): void {

@@ -210,6 +210,9 @@ ISF_API int32_t isf_verify(isf_engine *engine);
 /* From IDLE or HELD or SOLO with QEMU stopped for good: receives a copy of `generation` from a primary in `term`. keep = 1: the copy that is here is the
  * last common epoch, or what a sync that was broken off had brought, and only changes will come. The copy is not whole until event `whole`. Frames of older generations or terms are refused. */
 ISF_API int32_t isf_standby(isf_engine *engine, uint64_t generation, uint64_t term, int32_t keep);
+/* Backup: on = 0: commits are not told to the primary any more, so that it lets nothing out beyond those before, though epochs are still taken; on = 1: they are
+ * again, the newest at once. isf_standby sets it to 1. */
+ISF_API int32_t isf_commits(isf_engine *engine, int32_t on);
 /* From STANDBY with a whole copy: receives no more; a part of an epoch is discarded. `term` is the new term: frames of older ones are refused from now on.
  * gave_way: 1 when the old primary itself said that its VM is gone for good; else the call waits until no lease of it can be left: nothing,
  * when it was silent, up to the takeover time, when it was heard again since. Returns 0, or -ISF_ESTATE (copy not whole). The epoch is in

@@ -112,6 +112,7 @@ struct standby {
     uint8_t *touched;               /* per page of `blocks`: written since the last restore */
     uint64_t device_bytes;
     struct decoder *decoder;
+    int withheld;                   /* commits are not told */
     _Atomic int tell_durable;       /* a journal got further: the primary is to know */
 };
 
@@ -328,6 +329,8 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
 void standby_discard(struct standby *s);
 void standby_close(struct isf_engine *e);
 void standby_acknowledge(struct isf_engine *e, int verified);
+/* Withholds the commits, or tells the newest and goes on. */
+void standby_commits(struct isf_engine *e, int on);
 /* Tells the primary how far the journals are, if that is due. Never waits: whoever holds the standby's lock may wait for the very
  * journal that reports; the holder tells it then, or the ticker. */
 void standby_tell_durable(struct isf_engine *e);

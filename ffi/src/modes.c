@@ -245,6 +245,12 @@ static void outlast_lease(struct isf_engine *e)
         usleep((useconds_t)(until - now < 1000 ? until - now : 1000));
 }
 
+int32_t isf_commits(isf_engine *e, int32_t on)
+{
+    standby_commits(e, on);
+    return 0;
+}
+
 int32_t isf_promote(isf_engine *e, uint64_t term, int32_t gave_way)
 {
     struct standby *s = &e->standby;

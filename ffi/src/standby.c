@@ -211,6 +211,8 @@ void standby_acknowledge(struct isf_engine *e, int verified)
     struct standby *s = &e->standby;
     uint8_t payload[COMMIT_PAYLOAD];
     uint64_t durable = s->committed;
+    if (s->withheld)
+        return;
     for (int i = 0; i < e->disks; i++) {
         uint64_t d = disk_durable(e->disk[i]);
         durable = d < durable ? d : durable;
@@ -223,6 +225,16 @@ void standby_acknowledge(struct isf_engine *e, int verified)
         for (int i = 0; i < 2; i++)
             if (i != s->rx_link && e->link[i] && link_send(e->link[i], &f, &part, 1) == 0)
                 break;
+}
+
+void standby_commits(struct isf_engine *e, int on)
+{
+    struct standby *s = &e->standby;
+    pthread_mutex_lock(&s->lock);
+    s->withheld = !on;
+    if (on && s->active && s->whole)
+        standby_acknowledge(e, 0);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void standby_tell_durable(struct isf_engine *e)
@@ -449,7 +461,7 @@ int standby_open(struct isf_engine *e, uint64_t generation, uint64_t term, int k
         s->term = s->first_term = term;
         s->active = s->keepable = 1;
         s->sync_frames = s->sync_told = s->sync_bytes = 0;
-        s->whole = s->epochs_open = s->is_void = 0;
+        s->whole = s->epochs_open = s->is_void = s->withheld = 0;
         s->restart = 0;
         s->rx_link = -1;
     }

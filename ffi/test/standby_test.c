@@ -375,6 +375,9 @@ static void test_commits(struct bed *b)
     pthread_mutex_lock(&b->e->lock);
     b->e->open_epoch = 5;
     pthread_mutex_unlock(&b->e->lock);
+    pthread_mutex_lock(&b->e->release_lock);
+    b->e->release_generation = b->generation;
+    pthread_mutex_unlock(&b->e->release_lock);
     CHECK(give(b, 0, FRAME_COMMIT, 0, 5, commit, sizeof commit) == -ISF_ECORRUPT && b->e->committed == 0, "a commit of an epoch that is still open is refused");
     CHECK(give(b, 0, FRAME_COMMIT, 0, 1000, commit, sizeof commit) == -ISF_ECORRUPT, "and of one in the future");
     CHECK(give(b, 0, FRAME_COMMIT, 0, 4, commit, sizeof commit - 1) == -ISF_ECORRUPT, "and one of a wrong length");

@@ -1,6 +1,7 @@
 /** What an operator may ask for, and why not now. The decision ignores what does not fit; the operator is told. */
 
 import type { Status } from "../../ffi/status.ts";
+import { newerElsewhere } from "./step_waiting.ts";
 import { type Command, FLAGS, type GroupState } from "./types.ts";
 
 const MIB = 1024 * 1024;
@@ -117,6 +118,9 @@ function startProblem(state: GroupState): { problem: string; hint: string } | nu
     };
   }
   if (phase.kind === "diverged") return divergedProblem(state);
+  if (phase.kind === "stopped" && newerElsewhere(state, phase.term)) {
+    return { problem: "The other host has a newer state of the VM", hint: "Start it there." };
+  }
   if (phase.kind === "waiting" && silent && !confirmedOff && disk !== null) {
     return {
       problem: "The copy on this host may be behind, and the other host is not heard",

@@ -24,6 +24,9 @@ export function metadataFile(path: string): MetadataFile {
   return {
     read() {
       try {
+        // What a predecessor wrote and died before syncing must not be lost after it was read: the other slot is written next.
+        using file = Deno.openSync(path, { read: true, write: true });
+        file.syncSync();
         return Deno.readFileSync(path);
       } catch (error) {
         if (error instanceof Deno.errors.NotFound) return new Uint8Array();

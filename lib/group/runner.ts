@@ -223,6 +223,8 @@ export class Runner implements AsyncDisposable {
         return this.#desk.ask(action);
       case "note_term":
         return this.#desk.note(action.term);
+      case "commits":
+        return engine.commits(action.on);
       case "release_term":
         return this.#desk.release(action.term);
       case "asynchronous":

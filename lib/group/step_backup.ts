@@ -1,5 +1,6 @@
 /** The decisions of a host that receives, keeps or starts a copy. */
 
+import { asksBehind, inBehind, writeCopy } from "./step_behind.ts";
 import { enterSolo, fence } from "./step_primary.ts";
 import { evaluate, newerThanPeer } from "./step_waiting.ts";
 import { EPOCH_MAX, type PhaseOf, type Turn } from "./turn.ts";
@@ -146,7 +147,7 @@ function inJoining(turn: Turn, phase: PhaseOf<"joining">, event: GroupEvent): vo
 }
 
 /** True when something here, or the peer's word, makes this copy worthless. */
-function copyEnds(turn: Turn, copy: { term: number; generation: number }, event: GroupEvent): boolean {
+export function copyEnds(turn: Turn, copy: { term: number; generation: number }, event: GroupEvent): boolean {
   switch (event.kind) {
     case "qemu_lost":
     case "engine_failed":
@@ -212,12 +213,16 @@ function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent)
   if (event.kind === "written" && phase.step === "marking" && event.metadata.copy === "whole") {
     turn.state.common = generation;
     turn.go({ kind: "ready", term, generation });
+    turn.act({ kind: "commits", on: true });
     if (turn.state.trouble !== null) turn.act({ kind: "set_timer", timer: "trouble", after: "minute" });
     // It was granted for a promotion that did not take place.
     const { term: written } = event.metadata;
     if (written > term && turn.state.settings.arbiter.remote) {
       turn.act({ kind: "release_term", term: written });
     }
+    // What the peer said meanwhile was not looked at.
+    const { peer } = turn.state;
+    if (peer !== null && copyEnds(turn, phase, { kind: "word", word: peer })) return abandon(turn, phase);
     return consider(turn, { term, generation });
   }
   if (event.kind === "write_failed") return abandon(turn, phase);
@@ -235,57 +240,7 @@ function inReady(turn: Turn, phase: PhaseOf<"ready">, event: GroupEvent): void {
   if (event.kind === "word" || event.kind === "peer") consider(turn, phase);
 }
 
-function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
-  return word.role === ROLES.PRIMARY && word.term === copy.term && word.generation === copy.generation &&
-    (word.flags & FLAGS.ASKS_BEHIND) !== 0;
-}
-
-function writeCopy(turn: Turn, copy: { term: number; generation: number }, value: "whole" | "behind"): void {
-  const { term, generation } = copy;
-  turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
-}
-
-/** Output of later epochs has left: this copy starts by nobody's word but the operator's, until the primary says that it counts again. */
-function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void {
-  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
-  const { term, generation, step } = phase;
-  const again = event.kind === "timer" && event.timer === "decide";
-  if (event.kind === "write_failed") return turn.act({ kind: "set_timer", timer: "decide", after: "second" });
-  if (event.kind === "peer" && event.silent) {
-    turn.alarm(
-      "held",
-      "The other host is silent, and the copy here is behind what it did: an operator decides",
-    );
-  }
-  switch (step) {
-    case "writing":
-      if (again) writeCopy(turn, phase, "behind");
-      if (event.kind === "written" && event.metadata.copy === "behind") {
-        turn.go({ ...phase, step: "written" });
-      }
-      return;
-    case "written": {
-      const { peer, confirmedOff, silent } = turn.state;
-      if (event.kind === "command" && event.command === "promote" && silent && confirmedOff) {
-        return grant(turn, { term, generation, next: turn.nextTerm(), unless: "heard" });
-      }
-      const counts = event.kind === "word" && peer?.role === ROLES.PRIMARY && peer.term === term &&
-        peer.generation === generation && (peer.flags & FLAGS.COPY_WHOLE) !== 0;
-      if (!counts) return;
-      turn.go({ ...phase, step: "returning" });
-      return writeCopy(turn, phase, "whole");
-    }
-    case "returning":
-      if (again) writeCopy(turn, phase, "whole");
-      if (event.kind !== "written" || event.metadata.copy !== "whole") return;
-      turn.go({ kind: "ready", term, generation });
-      return consider(turn, { term, generation });
-    default:
-      return step satisfies never;
-  }
-}
-
-function consider(turn: Turn, copy: { term: number; generation: number }): void {
+export function consider(turn: Turn, copy: { term: number; generation: number }): void {
   const cause = vmGone(turn, copy);
   const { peer } = turn.state;
   if (cause === null && turn.phase.kind === "ready" && peer !== null && asksBehind(peer, copy)) {
@@ -302,7 +257,10 @@ function settle(turn: Turn): void {
   if (phase.kind !== "asking") return;
   const { term, generation } = phase;
   const cause = vmGone(turn, phase);
-  if (cause === null) return turn.go({ kind: "ready", term, generation });
+  if (cause === null) {
+    if (phase.unsure === true) return keepCopy(turn, phase);
+    return turn.go({ kind: "ready", term, generation });
+  }
   const given = cause !== "silence";
   if (!given && !state.silenceChecked) return turn.act({ kind: "check_silence" });
   let verdict = turn.judge("promote", given);
@@ -324,11 +282,13 @@ function settle(turn: Turn): void {
   } else turn.alarm("held", `The copy is not started: ${why}`);
 }
 
-function grant(
+export function grant(
   turn: Turn,
   to: { term: number; generation: number; next: number; unless: "heard" | "unheard" },
 ): void {
   turn.go({ kind: "promoting", ...to, step: "writing" });
+  // What is written next makes the disks here count: nothing more may leave on the strength of this copy, should the peer be there after all.
+  turn.act({ kind: "commits", on: false });
   turn.write({ generation: to.generation, term: to.next, role: "primary", copy: "whole" });
 }
 
@@ -350,22 +310,25 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
   if (decides) settle(turn);
 }
 
+/** The peer is heard after all, and nothing was done: the copy is what it was, which is written again. */
+function keepCopy(turn: Turn, phase: PhaseOf<"promoting" | "asking">): void {
+  const { term, generation } = phase;
+  const written = Math.max(turn.state.disk?.term ?? 0, phase.kind === "promoting" ? phase.next : term + 1);
+  turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
+  turn.write({ generation, term: written, role: "backup", copy: "whole" });
+}
+
 function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent): void {
   const { term, generation, next, unless } = phase;
   const restore = () => {
     turn.go({ ...phase, step: "restoring" });
     turn.act({ kind: "promote", term: next, unless });
   };
-  // The peer is heard after all, and nothing was done: the copy is what it was, which is written again.
-  const keepCopy = () => {
-    turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
-    turn.write({ generation, term: next, role: "backup", copy: "whole" });
-  };
   if (phase.step !== "restoring") {
     if (copyEnds(turn, phase, event)) return abandon(turn, phase);
     if (phase.step === "checking") {
       if (event.kind !== "peer" || !event.checked) return;
-      return event.silent ? restore() : keepCopy();
+      return event.silent ? restore() : keepCopy(turn, phase);
     }
     if (event.kind === "written" && event.metadata.term === next) {
       if (unless === "unheard") return restore();
@@ -373,7 +336,7 @@ function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent)
       turn.go({ ...phase, step: "checking" });
       turn.act({ kind: "check_silence" });
     } else if (event.kind === "write_failed") {
-      turn.go({ kind: "asking", term, generation, cause: "silence", why: event.why });
+      turn.go({ kind: "asking", term, generation, cause: "silence", why: event.why, unsure: true });
       turn.act({ kind: "set_timer", timer: "decide", after: "second" });
     }
     return;
@@ -383,7 +346,7 @@ function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent)
       turn.state.common = 0;
       return enterSolo(turn, next);
     case "promote_refused":
-      return keepCopy();
+      return keepCopy(turn, phase);
     case "promote_failed":
     case "qemu_lost":
     case "engine_failed":

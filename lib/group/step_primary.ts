@@ -109,6 +109,8 @@ function stop(turn: Turn, why: string): void {
   const { phase, state } = turn;
   const term = "term" in phase ? phase.term : 0;
   const generation = "generation" in phase ? phase.generation : state.disk?.generation ?? 0;
+  // Also when that cannot be written down: no other host's disks hold more, while this runner lives.
+  state.durable = { generation, epoch: EPOCH_MAX };
   turn.act({ kind: "hold" }, { kind: "kill_qemu" });
   turn.go({ kind: "stopping", term, generation, why });
 }

@@ -139,6 +139,12 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
   if (bothWhole(state, peer) && durableEpoch(state) !== peer.epoch) {
     return durableEpoch(state) > peer.epoch ? "gave way" : "newer";
   }
+  if (peer.role === ROLES.WAITING && peer.term > 0 && disk !== null) {
+    // A copy that was given up is behind, whatever term its host has heard of since.
+    const peerGaveUp = (peer.flags & FLAGS.PROMISED) !== 0;
+    const gaveUp = disk.role === "backup" && disk.copy !== "whole";
+    if (peerGaveUp !== gaveUp) return gaveUp ? "newer" : "gave way";
+  }
   if (peer.role === ROLES.PRIMARY || peer.term > mine) return "newer";
   if (peer.role === ROLES.BACKUP) {
     // The copy that might have been newer is given up, or it was before this host's last run.
@@ -160,7 +166,8 @@ function relation(peer: Word, state: GroupState): "gave way" | "empty" | "newer"
 function bothWhole(state: GroupState, peer: Word): boolean {
   const { disk } = state;
   if (disk === null || peer.term !== disk.term || peer.generation !== disk.generation) return false;
-  const gaveUp = disk.role === "backup" && disk.copy === "stale";
+  // One that may be behind is not, when the other host has not written that it runs without it.
+  const gaveUp = disk.role === "backup" && (disk.copy === "stale" || disk.copy === "behind");
   const peerGaveUp = (peer.flags & FLAGS.PROMISED) !== 0;
   if (disk.role === "stopped" || (peer.flags & FLAGS.LAST_SOLO) !== 0 || (gaveUp && peerGaveUp)) return false;
   const waits = peer.role === ROLES.WAITING || (peer.role === ROLES.BACKUP && peerGaveUp);
@@ -240,7 +247,17 @@ function inStopping(turn: Turn, phase: PhaseOf<"stopping">, event: GroupEvent): 
 function inStopped(turn: Turn, phase: PhaseOf<"stopped">, event: GroupEvent): void {
   if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
   if (event.kind !== "command" || event.command !== "start") return;
-  const { peer, silent } = turn.state;
-  if (!silent && peer !== null && peer.role === ROLES.PRIMARY && peer.term > phase.term) return;
+  if (newerElsewhere(turn.state, phase.term)) {
+    return turn.alarm(
+      "held",
+      "The VM is not started here: the other host has a newer state of it; start it there",
+    );
+  }
   start(turn, turn.nextTerm());
+}
+
+/** The other host took part in a newer term than this one's VM, and has not given its state up. */
+export function newerElsewhere(state: GroupState, term: number): boolean {
+  const { peer, silent } = state;
+  return !silent && peer !== null && peer.term > term && (peer.flags & FLAGS.PROMISED) === 0;
 }

@@ -123,7 +123,8 @@ export type Phase =
   | { kind: "ready"; term: number; generation: number }
   /** Receives on, but output of later epochs has left: only the operator starts this copy. */
   | { kind: "behind"; term: number; generation: number; step: "writing" | "written" | "returning" }
-  | { kind: "asking"; term: number; generation: number; cause: Cause; why: string }
+  /** `unsure`: the metadata may say already that this host went on. */
+  | { kind: "asking"; term: number; generation: number; cause: Cause; why: string; unsure?: true }
   | {
     kind: "promoting";
     term: number;
@@ -315,6 +316,8 @@ export type Action =
   | { kind: "ask"; known: number; term: number; purpose: "solo" | "promote" | "start" }
   /** Tell the arbiter that is elsewhere, until it has heard it, that this host holds `term`; a later one replaces it. */
   | { kind: "note_term"; term: number }
+  /** Backup: tell the primary what was committed (on), or not: it then lets nothing more out on the strength of this copy. */
+  | { kind: "commits"; on: boolean }
   /** Give a granted term back, until it was heard: it will not be used. */
   | { kind: "release_term"; term: number }
   /** Output leaves at once, in `term`, while epochs go on (on); or waits for its commit again (off; then synchronous). */

@@ -20,16 +20,15 @@ export async function syncJournals(
   }
 }
 
-/** After a power loss of both hosts the newer term counts: before one is written, the disks hold all of the older. Throws EdgeError when
- * they cannot be made to. */
+/** What a primary, or one that ended, writes down makes its disks count after a power loss of both hosts: so they hold all by then. Throws
+ * EdgeError when they cannot be made to. */
 export async function writeMetadata(
   metadata: Metadata,
   host: { store: MetadataStore; engine: Engine; problem(text: string): void },
 ): Promise<void> {
-  const raises = metadata.role === "primary" && metadata.term > (host.store.newest?.term ?? 0);
-  if (raises && !await syncJournals(host, { waits: false })) {
+  if (metadata.role !== "backup" && !await syncJournals(host, { waits: false })) {
     throw new EdgeError("The journals of the disks cannot be synced", {
-      op: "take a new term",
+      op: "write down what this host is",
       hint: "Look at the storage below the disks: it has not answered for 5 s.",
     });
   }

@@ -254,7 +254,8 @@ export class SimEngine {
     const tell = () => {
       if (this.open && this.term === term) this.#tell(value);
     };
-    if (host.disk.clean || !host.world.rules.journalFirst) tell();
+    const answered = host.disk.clean && this.flusher.idle; // else behind those that wait
+    if (answered || !host.world.rules.journalFirst) tell();
     else this.flusher.afterNext(tell);
   }
 

@@ -13,6 +13,11 @@ export class Flusher {
     this.#onSynced = onSynced;
   }
 
+  /** Nobody waits for a sync. */
+  get idle(): boolean {
+    return !this.#busy && this.#waiting.length === 0;
+  }
+
   /** Does `then` after the next sync. */
   afterNext(then: () => void): void {
     this.#waiting.push(then);

@@ -267,6 +267,8 @@ export class SimHost {
         return this.desk.ask(action);
       case "note_term":
         return this.desk.note(action.term);
+      case "commits":
+        return this.engine.standby.commits(action.on);
       case "release_term":
         return this.desk.release(action.term);
       case "keep_disks":

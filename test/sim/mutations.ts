@@ -121,6 +121,18 @@ export const MUTATIONS = {
       },
     },
   },
+  "commits-go-on": {
+    what: "a backup on its way to take over goes on telling what it committed",
+    finds: LOST_OR_TWO,
+    kinds: ["freeze", "die_at_action", "power_off"],
+    broken: {
+      action: (action) => action.kind === "commits" ? null : action,
+      event(event, host) {
+        if (host.index === 1) host.slowDisk = 60;
+        return event;
+      },
+    },
+  },
   "copy-not-marked-before-sync": {
     what: "the primary begins a sync without writing that the copy may become whole",
     finds: LOST_OR_TWO,

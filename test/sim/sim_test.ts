@@ -6,7 +6,7 @@ import { type Outcome, simulate } from "./simulate.ts";
 import { brokenBy } from "./mutations.ts";
 
 /** Schedules of each run of the tests; more by the environment, or by `deno task sim --hours 8`. */
-const SCHEDULES = Number(Deno.env.get("ISERVFT_SCHEDULES") ?? 30_000);
+const SCHEDULES = Number(Deno.env.get("ISERVFT_SCHEDULES") ?? 100_000);
 
 /** Other delays and chances with which each kept schedule is played. */
 const REPEATS = 8;

@@ -25,6 +25,7 @@ export class Standby {
   devices = 0;
   epoch = 0;
   whole = false;
+  withheld = false;
   #marking = false;
   readonly #engine: SimEngine;
 
@@ -87,10 +88,16 @@ export class Standby {
     this.memory = this.devices = epoch.value;
   }
 
+  /** Whether commits are told. */
+  commits(on: boolean): void {
+    this.withheld = !on;
+    if (on) this.tell();
+  }
+
   /** Sends the COMMIT. */
   tell(): void {
     const { mode, generation, term, host } = this.#engine;
-    if (!this.whole || mode !== "standby") return;
+    if (!this.whole || mode !== "standby" || this.withheld) return;
     const { stable, clean } = host.disk;
     const durable = clean ? this.epoch : stable.generation === generation ? stable.epoch : 0;
     const commit = { generation, term, epoch: this.epoch, durable };

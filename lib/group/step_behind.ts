@@ -1,0 +1,59 @@
+/** A backup whose copy may be behind what the VM let out, and knows it (step_asynchronous.ts is the primary's side). */
+
+import { abandon, consider, copyEnds, grant } from "./step_backup.ts";
+import type { PhaseOf, Turn } from "./turn.ts";
+import { FLAGS, type GroupEvent, ROLES, type Word } from "./types.ts";
+
+export function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
+  return word.role === ROLES.PRIMARY && word.term === copy.term && word.generation === copy.generation &&
+    (word.flags & FLAGS.ASKS_BEHIND) !== 0;
+}
+
+export function writeCopy(
+  turn: Turn,
+  copy: { term: number; generation: number },
+  value: "whole" | "behind",
+): void {
+  const { term, generation } = copy;
+  turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
+}
+
+/** Output of later epochs has left: this copy starts by nobody's word but the operator's, until the primary says that it counts again. */
+export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void {
+  if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  const { term, generation, step } = phase;
+  const again = event.kind === "timer" && event.timer === "decide";
+  if (event.kind === "write_failed") return turn.act({ kind: "set_timer", timer: "decide", after: "second" });
+  if (event.kind === "peer" && event.silent) {
+    turn.alarm(
+      "held",
+      "The other host is silent, and the copy here is behind what it did: an operator decides",
+    );
+  }
+  switch (step) {
+    case "writing":
+      if (again) writeCopy(turn, phase, "behind");
+      if (event.kind === "written" && event.metadata.copy === "behind") {
+        turn.go({ ...phase, step: "written" });
+      }
+      return;
+    case "written": {
+      const { peer, confirmedOff, silent } = turn.state;
+      if (event.kind === "command" && event.command === "promote" && silent && confirmedOff) {
+        return grant(turn, { term, generation, next: turn.nextTerm(), unless: "heard" });
+      }
+      const counts = event.kind === "word" && peer?.role === ROLES.PRIMARY && peer.term === term &&
+        peer.generation === generation && (peer.flags & FLAGS.COPY_WHOLE) !== 0;
+      if (!counts) return;
+      turn.go({ ...phase, step: "returning" });
+      return writeCopy(turn, phase, "whole");
+    }
+    case "returning":
+      if (again) writeCopy(turn, phase, "whole");
+      if (event.kind !== "written" || event.metadata.copy !== "whole") return;
+      turn.go({ kind: "ready", term, generation });
+      return consider(turn, { term, generation });
+    default:
+      return step satisfies never;
+  }
+}
