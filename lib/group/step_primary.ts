@@ -51,6 +51,7 @@ export function primaryStep(turn: Turn, event: GroupEvent): void {
 export function enterSolo(turn: Turn, term: number): void {
   const generation = turn.state.disk?.generation ?? 0;
   turn.go({ kind: "solo", term, invite: null });
+  turn.state.refusal = ""; // it was of another VM, or of an earlier term
   if (turn.state.settings.arbiter.remote) turn.act({ kind: "note_term", term });
   // Only now is it certain that the other host's copy, if it has one, is behind.
   turn.write({ generation, term, role: "primary", copy: "none" });

@@ -47,7 +47,7 @@ export function inSolo(turn: Turn, phase: PhaseOf<"solo">, event: GroupEvent): v
       return soloMessage(turn, phase, event.message);
     case "timer":
       if (event.timer !== "invite") return;
-      if (phase.invite?.step !== "sent") return invite(turn);
+      if (phase.invite?.step !== "sent") return inviteAgain(turn);
       // Not answered: the same invitation again, while there is somebody to hear it.
       if (turn.state.silent || peer === null) return turn.go({ ...phase, invite: null });
       return sendInvite(turn, phase);
@@ -65,6 +65,14 @@ export function inSolo(turn: Turn, phase: PhaseOf<"solo">, event: GroupEvent): v
     default:
       return;
   }
+}
+
+/** After a refusal only this timer brings the next invitation: it goes on while there is nobody to invite. */
+function inviteAgain(turn: Turn): void {
+  invite(turn);
+  const { phase, refusal } = turn.state;
+  if (phase.kind !== "solo" || phase.invite !== null || !refusal) return;
+  turn.act({ kind: "set_timer", timer: "invite", after: "bound" });
 }
 
 function soloWritten(turn: Turn, phase: PhaseOf<"solo">, disk: { generation: number; copy: string }): void {

@@ -112,9 +112,34 @@ async function keepTheOtherOne(scene: Scene): Promise<void> {
   await again(READY_MS);
 }
 
+/** The host that ran last, alone, is away; the operator starts the older copy. What the first one did is not written over. */
+async function olderCopyForced(scene: Scene): Promise<void> {
+  const { pair, lab } = scene;
+  const [alone, stale] = [next(pair.runner("b"), reached("solo")), next(pair.runner("a"), reached("stale"))];
+  await Promise.all(LINKS.map((link) => lab.cutLink(link)));
+  await Promise.all([alone(), stale()]);
+  const records = await counted(scene, 30);
+  await scene.killRunner("b");
+  await Promise.all(LINKS.map((link) => lab.mendLink(link)));
+  const silent = () => scene.status("a").then((status) => (status as unknown as { silent: boolean }).silent);
+  assert.ok(await soon(silent, 10_000));
+  assert.equal((await said(scene, "a", "start")).code, 5, "an older copy starts unasked");
+  const started = next(pair.runner("a"), reached("solo"));
+  for (const word of ["confirm-peer-off", "start"]) assert.equal((await said(scene, "a", word)).code, 0);
+  await started();
+  await counted(scene, 5);
+  const back = await pair.start("b");
+  await back.event(alarm("two-copies"));
+  await bothShown(scene, "b");
+  const again = protectedNow(scene, "a");
+  await keptAsItWas(scene, { host: "b", records });
+  await again(READY_MS);
+}
+
 Deno.test("two VMs that both ran are shown side by side; the operator picks, and the other one's disks are kept", async () => {
   await using scene = await Scene.open({ arbiter: "manual", volatileStorage: true });
   await scene.protect();
   await keepTheOneThatRuns(scene);
   await keepTheOtherOne(scene);
+  await olderCopyForced(scene);
 });

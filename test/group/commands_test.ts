@@ -50,3 +50,16 @@ Deno.test("of two VMs in one term the one that yields ties ends, and only that o
   equal(after(true, { ...word, role: ROLES.BACKUP }), "solo");
   equal(after(true, { ...word, term: 1 }), "solo");
 });
+
+Deno.test("a host that refused, and then was away, is invited again", () => {
+  const solo: Phase = { kind: "solo", term: 2, invite: null };
+  const word: Word = { generation: 1, term: 1, epoch: 0, role: ROLES.WAITING, flags: FLAGS.PROMISED };
+  const away = at(solo, { refusal: "no", peer: word, silent: true });
+  const timer = { kind: "timer", timer: "invite" } as const;
+  const { state, actions } = step(away, timer);
+  deepEqual(actions.filter(({ kind }) => kind === "set_timer"), [
+    { kind: "set_timer", timer: "invite", after: "bound" },
+  ]);
+  const back = step({ ...state, silent: false, links: [true, false] }, timer);
+  deepEqual(back.state.phase, { ...solo, invite: { generation: 2, step: "writing" } });
+});
