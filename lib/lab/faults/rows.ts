@@ -2,6 +2,7 @@
 
 import type { MissingRow, Row } from "./row.ts";
 import { CLOCK_ROWS } from "./rows_clock.ts";
+import { COPY_ROWS } from "./rows_copies.ts";
 import { HOST_ROWS } from "./rows_hosts.ts";
 import { LINK_ROWS } from "./rows_links.ts";
 import { LOAD_ROWS } from "./rows_load.ts";
@@ -16,6 +17,7 @@ export const ROWS: readonly Row[] = [
   ...WITNESS_ROWS,
   ...LOAD_ROWS,
   ...CLOCK_ROWS,
+  ...COPY_ROWS,
 ]
   .toSorted((x, y) => x.number - y.number);
 
@@ -29,8 +31,6 @@ export const MISSING: readonly MissingRow[] = [
   { number: 14, fault: "primary's disk full or failing", missing: testedIn("disk_faults_test.ts") },
   { number: 15, fault: "bytes of the stream damaged", missing: testedIn("links_test.ts") },
   { number: 21, fault: "both hosts lose power", missing: testedIn("power_loss_test.ts") },
-  { number: 22, fault: "two active copies found", missing: "not played with real processes yet" },
-  { number: 26, fault: "takeover asked for during a sync", missing: "not played with real processes yet" },
   { number: 27, fault: "different versions on the two hosts", missing: "not played with real processes yet" },
   {
     number: 29,

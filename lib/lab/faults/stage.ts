@@ -207,13 +207,17 @@ export class Stage implements AsyncDisposable {
     return { heard: frames.length, second };
   }
 
-  /** When each host's turn to speak began: where the VM was started, and each time that a copy was resumed. */
+  /** When each host's turn to speak began: where the VM was started, and each time that a copy was resumed, or the other host gave
+   * way. */
   #turns(): Turn[] {
     const taken = this.pair.started.flatMap(({ host, events }) =>
       events.flatMap((event) => {
         if (event.event === "promoted") return [{ host, at_us: Number(event["begun_us"]) }];
         if (event.event === "state" && event["to"] === "starting") {
           return [{ host, at_us: Number(event["t_us"]) }];
+        }
+        if (event.event === "alarm" && event["code"] === "fenced") {
+          return [{ host: other(host), at_us: Number(event["t_us"]) }];
         }
         return [];
       })
