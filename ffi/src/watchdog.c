@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/watchdog.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,9 @@ int watchdog_make(struct watchdog **out, const struct watchdog_config *config)
 static void *watchdog_run(void *context)
 {
     struct watchdog *w = context;
+    struct sched_param priority = { .sched_priority = 10 };
+    /* As the heartbeats': a busy machine is not to be reset. Where it is not allowed, go on without. */
+    pthread_setschedparam(pthread_self(), SCHED_RR, &priority);
     pthread_mutex_lock(&w->lock);
     while (!w->closing) {
         pthread_mutex_unlock(&w->lock);

@@ -74,6 +74,12 @@ function bothText(status: Record<string, unknown>): string[] {
   ];
 }
 
+/** What the hardware watchdog does, or why there is none. */
+function watchdogText(watchdog: unknown): string[] {
+  const { state, why } = (watchdog ?? {}) as { state?: string; why?: string };
+  return state === undefined ? [] : [`  watchdog ${state}: ${why}`];
+}
+
 /** The counters that a person asks for first, out of a status. */
 function statusText(status: Record<string, unknown>): string {
   const engine = (status["engine"] ?? {}) as Record<string, number>;
@@ -90,6 +96,7 @@ function statusText(status: Record<string, unknown>): string {
     `commit ${ms("commit_us_p50")} (99 %: ${ms("commit_us_p99")})`,
     `  ${count("dirty_pages")} dirty pages, ${perPage} bytes each on the link`,
     ...(status["fencing"] === undefined ? [] : [`  fenced by: ${status["fencing"]}`]),
+    ...watchdogText(status["watchdog"]),
   ].join("\n");
 }
 

@@ -65,13 +65,22 @@ Deno.test("ctl hands each command to the runner by the runner's own name for it"
 
 Deno.test("ctl status is a sentence for people, and everything with --json", async () => {
   const engine = { epoch: 8, committed: 7, dirty_pages: 10, page_bytes: 500 };
-  const status = { sentence: "Protected.", phase: "protected", term: 3, engine, fencing: "gate only" };
+  const watchdog = { state: "absent", why: "there is no /dev/watchdog" };
+  const status = {
+    sentence: "Protected.",
+    phase: "protected",
+    term: 3,
+    engine,
+    fencing: "gate only",
+    watchdog,
+  };
   await withRunner(status, async (socket) => {
     const text = (await said([socket, "status"])).out.join("\n");
     match(text, /^Protected\.\n/);
     match(text, /state protected, term 3, epoch 8, committed 7/);
     match(text, /10 dirty pages, 50 bytes each/);
     match(text, /fenced by: gate only/);
+    match(text, /watchdog absent: there is no/);
     const { out } = await said([socket, "status", "--json"]);
     deepEqual(JSON.parse(out.join()), status);
   });
