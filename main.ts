@@ -54,6 +54,11 @@ const commands: Command[] = [
     load: () => import("./lib/cli/lab_kv.ts"),
   },
   {
+    name: "lab-proxy",
+    summary: "damages what passes over a replication line of the lab",
+    load: () => import("./lib/cli/lab_proxy.ts"),
+  },
+  {
     name: "version",
     summary: "says the version, how it was built, and the engine's ABI",
     load: () => import("./lib/cli/version.ts"),

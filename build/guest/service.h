@@ -11,7 +11,8 @@
  *   echo BYTES                 -> reads BYTES, then sends them back
  *   spin MS | idle MS          -> ok, after keeping the CPU busy / sleeping that long
  *   stream MS                  -> a line 1, 2, 3, ... every MS until the client closes
- *   poweroff                   -> ok, then unmounts and powers off
+ *   poweroff | reboot          -> ok, then unmounts and powers off, or starts anew
+ *   crash                      -> ok, then the kernel panics: nothing is unmounted or written first
  *
  * What it cannot do it answers with a line `error ...`. */
 #ifndef GUEST_SERVICE_H
@@ -214,7 +215,7 @@ static bool do_stream(struct connection *connection, uint64_t ms)
     }
 }
 
-static bool do_poweroff(struct connection *connection)
+static bool do_reboot(struct connection *connection, int how)
 {
     pthread_mutex_lock(&connection->service->pool.lock);
     answer(connection->fd, "ok\n", 3);
@@ -227,8 +228,15 @@ static bool do_poweroff(struct connection *connection)
     sync();
     if (umount("/data") < 0)
         mount(NULL, "/data", NULL, MS_REMOUNT | MS_RDONLY, NULL);
-    reboot(RB_POWER_OFF);
+    reboot(how);
     return false;
+}
+
+/* This program is the init that no kernel goes on without. */
+static bool do_crash(struct connection *connection)
+{
+    answer(connection->fd, "ok\n", 3);
+    _exit(1);
 }
 
 /* One line, without its newline. False ends the connection. */
@@ -263,7 +271,11 @@ static bool obey(struct connection *connection, char *line)
     if (!strcmp(line, "stream"))
         return do_stream(connection, number);
     if (!strcmp(line, "poweroff"))
-        return do_poweroff(connection);
+        return do_reboot(connection, RB_POWER_OFF);
+    if (!strcmp(line, "reboot"))
+        return do_reboot(connection, RB_AUTOBOOT);
+    if (!strcmp(line, "crash"))
+        return do_crash(connection);
     return say_error(connection->fd, "unknown command", line);
 }
 

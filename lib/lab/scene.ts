@@ -197,6 +197,11 @@ export class CountingClient implements AsyncDisposable {
     });
   }
 
+  /** Its last word, once it ended by itself: when the guest answers what it cannot count, or nothing for too long. */
+  get summary(): Promise<ClientSummary> {
+    return this.#process.summary;
+  }
+
   /** From now on gaps without a reply are counted apart. */
   async mark(): Promise<void> {
     await this.#process.mark();

@@ -2,6 +2,7 @@
  * not fit say. */
 
 import assert from "node:assert/strict";
+import { tearNewest } from "../../lib/lab/faults/torn.ts";
 import type { Host } from "../../lib/lab/places.ts";
 import { soon } from "../lab/support.ts";
 import { brokenPromises, differences, next, reached, Scene } from "./kit.ts";
@@ -97,15 +98,6 @@ Deno.test("a backup that dies with its copy half restored starts nothing alone, 
     `${kept} of ${before.acknowledged} answered flushes are on the disk`,
   );
 });
-
-/** Overwrites the second half of the slot of a metadata file that was written last. */
-async function tearNewest(path: string): Promise<void> {
-  const bytes = await Deno.readFile(path);
-  const sequence = (slot: number) => new DataView(bytes.buffer).getBigUint64(slot * 512 + 8, true);
-  const newest = bytes.length >= 1024 && sequence(1) > sequence(0) ? 1 : 0;
-  bytes.fill(0xee, newest * 512 + 60, newest * 512 + 512);
-  await Deno.writeFile(path, bytes);
-}
 
 Deno.test("a metadata write torn in the middle costs nothing: the one before it holds, and the host joins again", async () => {
   const { scene, client } = await Scene.counting();

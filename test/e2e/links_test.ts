@@ -1,12 +1,10 @@
 /** The replication lines are cut, damaged or slow: FAULTS.md rows 5, 15 and 28. */
 
 import assert from "node:assert/strict";
-import type { Lab } from "../../lib/lab/lab.ts";
+import { DamagingProxy } from "../../lib/lab/damaging_proxy.ts";
+import { BLOWS, damageLine, refusals } from "../../lib/lab/faults/damage.ts";
 import type { RunnerEvent } from "../../lib/lab/pair.ts";
-import { ADDRESSES } from "../../lib/lab/places.ts";
-import { runCommand } from "../../lib/lab/command.ts";
 import { brokenPromises, differences, next, pause, reached, Scene } from "./kit.ts";
-import type { Damage } from "./damaging_proxy.ts";
 
 /** Every change of either host's part since a moment. */
 function watchRoles(scene: Scene): () => RunnerEvent[] {
@@ -50,87 +48,9 @@ Deno.test("link A is cut and mended: the data moves to B and back, and nobody's 
   assert.deepEqual(brokenPromises(await client.stop()), []);
 });
 
-/** Link A goes through the proxy: who connects to it on host B gets the proxy, which alone reaches host A. */
-async function proxyLinkA(lab: Lab): Promise<Proxy> {
-  const group = "65534";
-  const rule = `meta skgid != ${group} ip daddr ${ADDRESSES.links.a.a} tcp dport 7800 redirect to :9800`;
-  await runCommand(["ip", "netns", "exec", lab.namespace("b"), "nft", "-f", "-"], {
-    op: "lead link A through a proxy",
-    stdin:
-      `add table ip detour\nadd chain ip detour out { type nat hook output priority -100; }\nadd rule ip detour out ${rule}\n`,
-  });
-  const path = new URL("damaging_proxy.ts", import.meta.url).pathname;
-  const command = [
-    ...["setpriv", `--regid=${group}`, "--clear-groups"],
-    ...[Deno.execPath(), "run", "--allow-net", "--no-prompt", path, "9800", `${ADDRESSES.links.a.a}:7800`],
-  ];
-  const proxy = new Proxy(lab, command);
-  await proxy.says("ready");
-  return proxy;
-}
-
-class Proxy implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #lines: string[] = [];
-  readonly #waiting = new Set<() => void>();
-  readonly #reading: Promise<void>;
-
-  constructor(lab: Lab, command: string[]) {
-    this.#child = lab.exec("b", command, { stdin: "piped", stdout: "piped", stderr: "inherit" });
-    this.#input = this.#child.stdin.getWriter();
-    this.#reading = this.#read();
-  }
-
-  async says(line: string): Promise<void> {
-    const from = Date.now();
-    while (!this.#lines.includes(line)) {
-      if (Date.now() - from > 20_000) throw new Error(`the proxy did not say ${line}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, 20_000);
-        this.#waiting.add(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
-  }
-
-  /** Resolves when it is done. */
-  async damage(what: Damage, direction: "up" | "down"): Promise<void> {
-    this.#lines.length = 0;
-    await this.#input.write(new TextEncoder().encode(`${what} ${direction}\n`));
-    await this.says(`${what} ${direction}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#reading;
-    await this.#input.close().catch(() => {});
-    await this.#child.status;
-  }
-
-  async #read(): Promise<void> {
-    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
-      this.#lines.push(...text.split("\n").filter((line) => line !== ""));
-      for (const wake of [...this.#waiting]) wake();
-      this.#waiting.clear();
-    }
-  }
-}
-
-const KINDS: readonly Damage[] = ["flip", "truncate", "duplicate", "reorder"];
-/** What a line says that was dropped because of what came over it, rather than because of the other end. */
-const REFUSED = /failed a check/;
-
-/** Lines that a host dropped because of what came over them. */
-function refusals(events: readonly RunnerEvent[]): RunnerEvent[] {
-  return events.filter((event) => event.event === "link" && REFUSED.test(String(event["reason"])));
-}
-
 Deno.test("bytes flipped, truncated, duplicated, reordered are refused; the line is made again, and nothing is applied", async (t) => {
   await using scene = await Scene.open();
-  await using proxy = await proxyLinkA(scene.lab);
+  await using proxy = await DamagingProxy.start(scene.lab, scene.self);
   await scene.protect();
   const client = await scene.client();
   const roles = watchRoles(scene);
@@ -139,24 +59,15 @@ Deno.test("bytes flipped, truncated, duplicated, reordered are refused; the line
   assert.deepEqual(differences(await scene.verify("a")), []);
   // The control: through a proxy that does no damage nothing is refused.
   for (const host of ["a", "b"] as const) assert.deepEqual(refusals(scene.pair.runner(host).events), []);
-  for (const direction of ["down", "up"] as const) {
-    // Host B connects: what the primary sends comes down, what the backup answers goes up.
-    const victim = scene.pair.runner(direction === "down" ? "b" : "a");
-    const primary = scene.pair.runner("a");
-    for (const kind of KINDS) {
-      const went = await t.step(
-        `${kind}, ${direction === "down" ? "to the backup" : "to the primary"}`,
-        async () => {
-          const refused = next(victim, (event) => refusals([event]).length > 0);
-          const back = next(primary, active(0));
-          await proxy.damage(kind, direction);
-          await refused();
-          await back();
-          assert.ok(await client.answered(50), "the guest does not answer afterwards");
-        },
-      );
-      if (!went) return;
-    }
+  for (const blow of BLOWS) {
+    const went = await t.step(
+      `${blow.damage}, to host ${blow.direction === "down" ? "b" : "a"}`,
+      async () => {
+        await damageLine({ scene, proxy, primary: "a" }, blow);
+        assert.ok(await client.answered(50), "the guest does not answer afterwards");
+      },
+    );
+    if (!went) return;
   }
   assert.deepEqual(differences(await scene.verify("a")), []);
   assert.deepEqual(roles(), []);

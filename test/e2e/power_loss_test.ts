@@ -1,12 +1,14 @@
 /** Power loss of both hosts, with all that was not synced gone, or reordered and torn: FAULTS.md row 21. */
 
 import assert from "node:assert/strict";
+import { losses } from "../../lib/lab/faults/power_loss.ts";
 import { HOSTS } from "../../lib/lab/places.ts";
 import { differences, reached } from "./kit.ts";
-import { losses, PowerScene } from "./power_loss_kit.ts";
+import { powerScene } from "./power_loss_kit.ts";
 
 Deno.test("both hosts lose power under load, again and again: every flush that was answered is there, whoever is back first", async () => {
-  await using power = await PowerScene.open();
+  await using on = await powerScene();
+  const { power } = on;
   const seeds = [undefined, 1 + Math.floor(Math.random() * 1e6), 1 + Math.floor(Math.random() * 1e6)];
   for (const [round, seed] of seeds.entries()) {
     const at = `round ${round}, seed ${seed ?? "none"}`;
@@ -22,7 +24,8 @@ Deno.test("both hosts lose power under load, again and again: every flush that w
 });
 
 Deno.test("control: with the journal's syncs switched off the same check finds answered flushes lost", async () => {
-  await using power = await PowerScene.open();
+  await using on = await powerScene();
+  const { power } = on;
   const { pair } = power.scene;
   // Only the journals make anything durable: the images' own syncs do not end before the cut.
   const holdImages = () =>
@@ -39,7 +42,8 @@ Deno.test("control: with the journal's syncs switched off the same check finds a
 });
 
 Deno.test("a host that comes back alone starts nothing by itself; told that the other is off it starts what it has", async () => {
-  await using power = await PowerScene.open();
+  await using on = await powerScene();
+  const { power } = on;
   const { scene } = power;
   // The other host's journal is slow: what was answered was answered by this one's.
   await scene.pair.storage("a").slowSync({ file: "*", ms: 600_000 });

@@ -12,13 +12,13 @@ import type { Stage, Standing } from "./stage.ts";
 const LOAD = { dirty: 20, write: 256, progress_ms: 20 } as const;
 const WARM = 20;
 
-/** Plays a row once, with a client of its own. */
+/** Plays a row once, with a client of its own. A row whose guest starts anew puts another one into its place. */
 export async function repetition(stage: Stage, row: Row): Promise<Outcome> {
   await using client = await stage.scene.client(row.control ? { ...LOAD, patience_ms: 3000 } : LOAD);
   stage.client = client;
   const outcome = await play(stage, row);
   // What was lost is asked for also when the pair did not become whole.
-  return withClient(outcome, await client.stop());
+  return withClient(outcome, await stage.client.stop());
 }
 
 /** Adds what the client saw. */

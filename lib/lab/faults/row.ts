@@ -74,3 +74,8 @@ export class RowFailure extends Error {
     this.name = "RowFailure";
   }
 }
+
+/** Throws RowFailure when a promise was not kept. */
+export function expect(held: boolean, promise: string): asserts held {
+  if (!held) throw new RowFailure(`not so: ${promise}`);
+}

@@ -1,8 +1,10 @@
-/** Lines are cut, one way or both, all or some: rows 5 to 8. */
+/** Lines are cut, one way or both, all or some: rows 5 to 8; or damage what they carry: row 15. */
 
-import type { Host } from "../places.ts";
+import { DamagingProxy } from "../damaging_proxy.ts";
+import { type Host, HOSTS } from "../places.ts";
 import { reached, type Wanted } from "../scene.ts";
-import { type Row, STANDARD } from "./row.ts";
+import { BLOWS, damageLine, refusals } from "./damage.ts";
+import { type PairKind, type Row, RowFailure, STANDARD } from "./row.ts";
 import type { Stage } from "./stage.ts";
 
 /** Data moved to this line. */
@@ -138,4 +140,43 @@ const oneWay: Row = {
   },
 };
 
-export const LINK_ROWS: readonly Row[] = [linkCut, linksCut, backupIsolated, primaryIsolated, oneWay];
+/** Link A goes through a proxy that damages what it is told to. */
+const PROXIED: PairKind = {
+  key: "proxied",
+  options: {},
+  prepare: (scene) => DamagingProxy.start(scene.lab, scene.self),
+};
+
+const damaged: Row = {
+  number: 15,
+  fault: "bytes of link A flipped, truncated, duplicated, reordered, both ways",
+  outcome: "refused before use, the line is made again, nobody's part changes",
+  kind: PROXIED,
+  random: false,
+  async strike(stage) {
+    const { primary, scene, prepared: proxy } = stage;
+    if (!(proxy instanceof DamagingProxy)) throw new RowFailure("there is no proxy in link A");
+    await onLinkA(stage);
+    const refused = () => HOSTS.flatMap((host) => refusals(stage.runner(host).events)).length;
+    const before = refused();
+    await stage.answers(50);
+    stage.expect(refused() === before, "what the proxy does not damage is not refused");
+    const roles = stage.watchRoles();
+    const at_us = stage.clock();
+    for (const blow of BLOWS) {
+      await damageLine({ scene, proxy, primary }, blow);
+      await stage.answers(20);
+    }
+    stage.expect(roles().length === 0, "nobody's part changes");
+    return { fault: { at_us, done_us: stage.clock() }, survivor: null, note: `${BLOWS.length} refused` };
+  },
+};
+
+export const LINK_ROWS: readonly Row[] = [
+  linkCut,
+  linksCut,
+  backupIsolated,
+  primaryIsolated,
+  oneWay,
+  damaged,
+];

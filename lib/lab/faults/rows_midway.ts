@@ -1,8 +1,11 @@
 /** A runner ends in the middle of something: rows 10, 11 and 12. */
 
 import { reached } from "../scene.ts";
+import type { Host } from "../places.ts";
+import { beginPowerLoss } from "./anew.ts";
 import { type Row, STANDARD, type Struck } from "./row.ts";
 import type { Stage } from "./stage.ts";
+import { tearNewest } from "./torn.ts";
 
 /** Where the backup dies while it takes an epoch in. */
 const TAKING_IN = ["stage-whole", "apply-half", "acknowledged"] as const;
@@ -41,6 +44,52 @@ async function primaryDies(stage: Stage, failpoint: string): Promise<Struck> {
   return { fault: { at_us: fault.done_us, done_us: fault.done_us }, survivor: backup, note: failpoint };
 }
 
+/** The backup dies while it takes over, when the primary is gone already: neither may start what it has before both are there. */
+async function diesPromoting(stage: Stage): Promise<Struck> {
+  const { primary, backup, pair } = stage;
+  const power = await beginPowerLoss(stage);
+  await stage.runner(backup).call("failpoint", { name: "restore-half", action: 1 });
+  stage.expect(await power.client.answered(50), "the guest answers before the fault");
+  const fault = await stage.lab.powerOff(primary);
+  const { signal } = await stage.runner(backup).ended;
+  stage.expect(signal === "SIGKILL", `the backup dies while it restores its copy, not by ${signal}`);
+  const promised = power.begun + (await power.client.stop()).replies;
+  await stage.runner(primary).ended;
+  const again = await pair.start(backup);
+  await again.event((event) => event.event === "alarm" && event["code"] === "held");
+  const { phase } = await stage.scene.status(backup);
+  stage.expect(phase === "waiting", `it waits for the other host: ${phase}`);
+  stage.expect(!again.events.some(reached("starting")), "it does not start what it has");
+  await stage.lab.powerOn(primary);
+  const { host, last } = await power.comeBack([primary]);
+  stage.client = power.client;
+  stage.expect(last >= promised, `host ${host} has all ${promised} answered flushes, not ${last}`);
+  return { fault, survivor: null, note: `${promised} flushes, host ${host} starts` };
+}
+
+/** The newest metadata of each host was torn, first the backup's and then the former primary's. */
+async function metadataTorn(stage: Stage): Promise<Struck> {
+  const { primary, backup, scene } = stage;
+  const file = (host: Host) => `${stage.pair.dataDirectory(host)}/demo/group.meta`;
+  const alone = stage.next(primary, reached("solo"));
+  const fault = await stage.timed(() => scene.killRunner(backup));
+  await alone();
+  await tearNewest(file(backup));
+  await scene.restart(backup);
+  await stage.answers(30);
+  const promoted = stage.next(backup, reached("solo"));
+  await scene.killRunner(primary);
+  await promoted();
+  await tearNewest(file(primary));
+  const back = await stage.pair.start(primary);
+  // What was torn said that it was protected: without that its own VM may hold what the other one does not.
+  const settled = await back.event((event) => reached("ready")(event) || reached("diverged")(event), 60_000);
+  stage.expect(!back.events.some(reached("starting")), "the former primary does not start a second VM");
+  const asked = settled["to"] === "diverged";
+  if (asked) await back.call("discard");
+  return { fault, survivor: primary, note: asked ? "the operator is asked" : "" };
+}
+
 export const MIDWAY_ROWS: readonly Row[] = [
   {
     number: 10,
@@ -73,5 +122,21 @@ export const MIDWAY_ROWS: readonly Row[] = [
     kind: STANDARD,
     random: true,
     strike: (stage) => backupDies(stage, pick(stage, JOURNAL)),
+  },
+  {
+    number: 12,
+    fault: "primary lost, backup killed while it takes over",
+    outcome: "neither starts alone; together they do, with every answered flush",
+    kind: STANDARD,
+    random: false,
+    strike: diesPromoting,
+  },
+  {
+    number: 12,
+    fault: "newest metadata torn: the backup's, then the former primary's",
+    outcome: "the one before it holds: joins again or asks, starts nothing",
+    kind: STANDARD,
+    random: false,
+    strike: metadataTorn,
   },
 ];

@@ -7,7 +7,7 @@ import { type MonotonicClock, monotonicClock } from "../monotonic.ts";
 import type { LabPair, LabRunner, RunnerEvent } from "../pair.ts";
 import { type Host, HOSTS } from "../places.ts";
 import { type CountingClient, next, pause, type Program, Scene, type Wanted } from "../scene.ts";
-import { type PairKind, RowFailure } from "./row.ts";
+import { expect, type PairKind, RowFailure } from "./row.ts";
 
 const WHOLE_MS = 60_000;
 const LOOK_MS = 30;
@@ -98,6 +98,11 @@ export class Stage implements AsyncDisposable {
     return this.#standing;
   }
 
+  /** What the kind of pair was prepared with. */
+  get prepared(): AsyncDisposable | undefined {
+    return this.#prepared;
+  }
+
   /** The client that counts while a fault is played. */
   get client(): CountingClient {
     if (this.#client === undefined) throw new Error("no client counts now");
@@ -141,7 +146,7 @@ export class Stage implements AsyncDisposable {
   }
 
   expect(held: boolean, promise: string): void {
-    if (!held) throw new RowFailure(`not so: ${promise}`);
+    expect(held, promise);
   }
 
   /** Both hosts' changes of state from now on. */
