@@ -272,7 +272,7 @@ function settle(turn: Turn): void {
   }
   if (verdict.kind === "grant") {
     const unless = given ? "unheard" : "heard";
-    return grant(turn, { term, generation, next: turn.nextTerm(), unless });
+    return grant(turn, { term, generation, next: turn.nextTerm(verdict.because), unless });
   }
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
   if (why === phase.why) return;

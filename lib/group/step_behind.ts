@@ -40,7 +40,7 @@ export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent
     case "written": {
       const { peer, confirmedOff, silent } = turn.state;
       if (event.kind === "command" && event.command === "promote" && silent && confirmedOff) {
-        return grant(turn, { term, generation, next: turn.nextTerm(), unless: "heard" });
+        return grant(turn, { term, generation, next: turn.nextTerm("operator"), unless: "heard" });
       }
       const counts = event.kind === "word" && peer?.role === ROLES.PRIMARY && peer.term === term &&
         peer.generation === generation && (peer.flags & FLAGS.COPY_WHOLE) !== 0;

@@ -37,7 +37,7 @@ function settle(turn: Turn): void {
   }
   if (verdict.kind === "grant") {
     const unless = verdict.because === "peer gave way" ? "never" : "heard";
-    return grantSolo(turn, { term, generation, handed, unless, next: turn.nextTerm() });
+    return grantSolo(turn, { term, generation, handed, unless, next: turn.nextTerm(verdict.because) });
   }
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
   if (phase.kind !== "deciding" || why === phase.why) return;

@@ -197,7 +197,7 @@ function rank(word: { term: number; flags: number }): number {
 
 function judgeStart(turn: Turn, phase: PhaseOf<"waiting">, gaveWay: boolean): void {
   const verdict = turn.judge("start", gaveWay);
-  if (verdict.kind === "grant") return start(turn, turn.nextTerm());
+  if (verdict.kind === "grant") return start(turn, turn.nextTerm(verdict.because));
   const why = verdict.kind === "ask" ? "asked" : verdict.why;
   if (why === phase.why) return;
   turn.go({ ...phase, why });

@@ -12,6 +12,9 @@ import {
   type Word,
 } from "./types.ts";
 
+/** More terms than a host is granted alone between two looks at it. */
+const ORDERED = 1000;
+
 /** More than any epoch's number, and exact. */
 export const EPOCH_MAX = 2 ** 48;
 
@@ -49,11 +52,13 @@ export class Turn {
     this.act({ kind: "write", metadata: { ...metadata, epoch, peer: this.state.settings.peerName } });
   }
 
-  /** A term that nobody known here has used. */
-  nextTerm(): number {
+  /** A term that nobody known here has used. One that the operator orders also outranks those that a host which is away may have been
+   * granted meanwhile: an order is not undone by its return. */
+  nextTerm(because?: string): number {
     const { disk, peer, heard, phase, refused } = this.state;
     const own = "term" in phase ? phase.term : 0;
-    return Math.max(own, disk?.term ?? 0, peer?.term ?? 0, heard, refused) + 1;
+    return Math.max(own, disk?.term ?? 0, peer?.term ?? 0, heard, refused) +
+      (because === "operator" ? ORDERED : 1);
   }
 
   /** The arbiter that is elsewhere refused, or did not answer: it is asked again in a second. */
