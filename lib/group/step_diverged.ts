@@ -67,6 +67,8 @@ function inShown(turn: Turn, phase: PhaseOf<"diverged">, event: GroupEvent): voi
   turn.state.silenceChecked = true;
   const verdict = turn.judge("start", gaveWay);
   turn.state.silenceChecked = silenceChecked;
-  if (verdict.kind === "grant" && verdict.because !== "silence") return start(turn, turn.nextTerm(verdict.because));
+  if (verdict.kind === "grant" && verdict.because !== "silence") {
+    return start(turn, turn.nextTerm(verdict.because));
+  }
   turn.alarm("held", "The VM is not started here: let the other host yield first, or confirm that it is off");
 }

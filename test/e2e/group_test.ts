@@ -2,7 +2,7 @@
  * not fit say. */
 
 import assert from "node:assert/strict";
-import { tearNewest } from "../../lib/lab/faults/torn.ts";
+import { tearNext } from "../../lib/lab/faults/torn.ts";
 import type { Host } from "../../lib/lab/places.ts";
 import { soon } from "../lab/support.ts";
 import { brokenPromises, differences, next, reached, Scene } from "./kit.ts";
@@ -106,20 +106,19 @@ Deno.test("a metadata write torn in the middle costs nothing: the one before it 
   const alone = next(scene.pair.runner("a"), reached("solo"));
   await scene.killRunner("b");
   await alone();
-  await tearNewest(file("b"));
+  await tearNext(file("b"));
   await scene.restart("b");
   assert.ok(await client.answered(30));
   // The former primary's, too: it does not start a second VM by what it was before.
   const promoted = next(scene.pair.runner("b"), reached("solo"));
   await scene.killRunner("a");
   await promoted();
-  await tearNewest(file("a"));
+  await tearNext(file("a"));
   const back = await scene.restart("a");
   assert.ok(!back.events.some(reached("starting")), "it started the VM although the other host has it");
   assert.deepEqual(brokenPromises(await client.stop()), []);
   // The control: with no slot left it does not take itself for an empty host.
   await scene.killRunner("a");
-  await tearNewest(file("a"));
   const bytes = await Deno.readFile(file("a"));
   await Deno.writeFile(file("a"), bytes.fill(0xee));
   await assert.rejects(scene.pair.start("a"), /no slot whose checksum is right/);
