@@ -131,7 +131,9 @@ static int inside_pause(struct isf_engine *e, struct epoch *epoch, uint64_t stop
 static void note_pause(struct isf_engine *e, uint64_t trigger_us, uint64_t stopped_us, uint64_t copied_us)
 {
     struct isf_status *s = e->status;
-    uint64_t pause = e->qmp.resume_us > e->qmp.stop_us ? e->qmp.resume_us - e->qmp.stop_us : 0;
+    uint64_t pause = e->qmp.resume_us > e->qmp.stop_us ? e->qmp.resume_us - e->qmp.stop_us : 0, bound = isf_now_us() - trigger_us;
+    if (pause > bound) /* QEMU stamps by the wall clock, which may jump */
+        pause = bound;
     pthread_mutex_lock(&e->lock);
     samples_add(&e->pauses, pause);
     pthread_mutex_unlock(&e->lock);
