@@ -31,15 +31,17 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   bench: ["lab", "group", "vm", "ffi"],
   // The third machine, and a host's way to it: the rule of grants is the group's, identities are the node's.
   witness: ["node", "group", "ffi"],
-  observe: [],
+  observe: ["model"],
+  // Accounts, sessions, tokens, the audit log.
+  access: ["model"],
   // A leaf: what a UI may see of the library.
   model: [],
-  ui: ["model"],
+  ui: ["model", "access"],
 };
 
 /** Parts of the row that may also import some of those beside it. */
 const ALSO: Readonly<Record<string, readonly string[]>> = {
-  cli: ["lab", "bench", "witness", "observe", "ui", "model"],
+  cli: ["lab", "bench", "witness", "observe", "access", "ui", "model"],
   node: ["observe", "model"],
   group: ["observe", "model"],
 };

@@ -1,0 +1,20 @@
+/** What `doctor` found. */
+
+import { z } from "zod";
+
+export const checkView = z.object({
+  /** Stable name, e.g. "kvm" or "link-a.rtt". */
+  id: z.string(),
+  /** Node that it is about. */
+  node: z.string(),
+  state: z.enum(["ok", "info", "warning", "failed", "unknown"]),
+  /** English. What was seen; why it matters; what to do ("" when nothing). */
+  title: z.string(),
+  seen: z.string(),
+  why: z.string(),
+  fix: z.string(),
+});
+export type CheckView = z.infer<typeof checkView>;
+
+export const doctorView = z.object({ at: z.string(), checks: z.array(checkView) });
+export type DoctorView = z.infer<typeof doctorView>;

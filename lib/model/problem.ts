@@ -1,0 +1,41 @@
+/** What goes wrong, with codes that programs may rely on. Sent as application/problem+json (RFC 9457). */
+
+/** Each code with the HTTP status and the CLI's exit code that belong to it. */
+export const PROBLEMS = {
+  invalid: { status: 400, exit: 2 },
+  unauthenticated: { status: 401, exit: 1 },
+  reauthenticate: { status: 401, exit: 1 },
+  forbidden: { status: 403, exit: 1 },
+  origin: { status: 403, exit: 1 },
+  not_found: { status: 404, exit: 1 },
+  exists: { status: 409, exit: 1 },
+  conflict: { status: 409, exit: 1 },
+  refused: { status: 409, exit: 5 }, // nothing is broken, but it would not be safe now
+  too_large: { status: 413, exit: 2 },
+  host: { status: 421, exit: 1 },
+  too_many: { status: 429, exit: 1 },
+  failed: { status: 500, exit: 1 },
+  unprivileged: { status: 503, exit: 1 }, // this node may look, but not act
+  not_paired: { status: 409, exit: 5 },
+  peer_unreachable: { status: 503, exit: 4 },
+} as const;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** An error of the API. `detail`: what was wrong, with the value seen. `hint`: what to do. */
+export class ProblemError extends Error {
+  readonly code: ProblemCode;
+  readonly hint: string;
+  /** Keys of the body that are wrong, with why. */
+  readonly fields: readonly { key: string; problem: string }[];
+
+  constructor(
+    code: ProblemCode,
+    said: { detail: string; hint: string; fields?: readonly { key: string; problem: string }[] },
+  ) {
+    super(said.detail);
+    this.name = "ProblemError";
+    this.code = code;
+    this.hint = said.hint;
+    this.fields = said.fields ?? [];
+  }
+}
