@@ -11,12 +11,13 @@ const ipv4 = z.ipv4(IPV4);
 const interfaceName = z.string().regex(/^[A-Za-z0-9_.-]{1,15}$/, {
   error: "it must be an interface name of 1 to 15 characters",
 });
-const absolute = z.string().regex(/^\/[^\0]*[^/\0]$/, {
+/** An absolute path without "..". */
+export const absolute = z.string().regex(/^\/[^\0]*[^/\0]$/, {
   error: "it must be an absolute path, such as /var/lib/iservft",
 })
   .refine((path) => !path.split("/").includes(".."), { error: "it must not go up by '..'" });
-/** Sockets live here, and a unix socket's path has at most 107 bytes. */
-const runDir = absolute.max(80, { error: "allowed: at most 80 characters, since sockets live there" });
+/** Where sockets live: a unix socket's path has at most 107 bytes. */
+export const runDir = absolute.max(80, { error: "allowed: at most 80 characters, since sockets live there" });
 
 function within(unit: string, low: number, high: number) {
   const error = { error: `allowed: ${low} to ${high}${unit === "" ? "" : ` (${unit})`}` };
@@ -104,6 +105,45 @@ const etcdSchema = z.strictObject({
   } else if (etcd.user !== undefined) refuse("user", "its password would be sent in the clear: use https");
 });
 
+const rhythmSchema = z.strictObject({
+  min_epoch_ms: within("ms", 0.1, 1000).default(1),
+  max_epoch_ms: within("ms", 1, 10000).default(100),
+  /** Dirty pages that end an epoch. */
+  dirty_pages: within("", 16, 1000000).int().default(4000),
+  inflight: within("", 1, 16).int().default(3),
+  /** Time without a commit after which the backup counts as not keeping up. */
+  stall_ms: within("ms", 50, 60000).default(2000),
+}).prefault({});
+
+const fencingSchema = z.strictObject({
+  /** The kernel itself drops the guest's frames when the engine has not renewed its lease (nftables). */
+  kernel_lease: z.boolean().default(true),
+  /** A hardware watchdog resets this machine when the engine stands still while a VM is here: "auto": the machine's own, where
+   * there is one. */
+  watchdog: z.string().regex(/^(auto|off|\/dev\/[A-Za-z0-9_/-]{1,90})$/, {
+    error: 'allowed: "auto", "off" or a device such as "/dev/watchdog0"',
+  }).default("auto"),
+  /** Time for which the engine stands still before the machine is reset. */
+  watchdog_s: within("s", 3, 600).int().default(10),
+}).prefault({});
+
+const syncSchema = z.strictObject({
+  /** The most that a first sync or resync may send; none: as fast as the line and the backup take it. */
+  rate_mbit: within("Mbit/s", 1, 100000).optional(),
+}).prefault({});
+
+/** What of a host's file is the same for each of its VMs, whatever the pair is: `serve` writes it into each. */
+export const hostTuning = z.strictObject({
+  qemu: z.string().min(1, { error: "it must be the path or name of qemu-system-x86_64" }).default(
+    "qemu-system-x86_64",
+  ),
+  qemu_user: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, { error: "it must be a user's name" }).optional(),
+  fencing: fencingSchema,
+  rhythm: rhythmSchema,
+  sync: syncSchema,
+});
+export type HostTuning = z.infer<typeof hostTuning>;
+
 const configSchema = z.strictObject({
   /** This host's name, for people and in the metadata. */
   node: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, {
@@ -115,10 +155,8 @@ const configSchema = z.strictObject({
   key_file: absolute,
   /** Link i: TCP and heartbeats (UDP) on port + i; the LAN's heartbeats on port + 2. */
   port: within("", 1024, 65533).int().default(7800),
-  qemu: z.string().min(1, { error: "it must be the path or name of qemu-system-x86_64" }).default(
-    "qemu-system-x86_64",
-  ),
-  qemu_user: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, { error: "it must be a user's name" }).optional(),
+  qemu: hostTuning.shape.qemu,
+  qemu_user: hostTuning.shape.qemu_user,
   library: absolute.optional(),
   shim: absolute.optional(),
   link: z.array(pathSchema).min(1, { error: "allowed: 1 or 2 links" }).max(2, {
@@ -139,30 +177,9 @@ const configSchema = z.strictObject({
     /** Silence on every path for this long is a lost peer. */
     takeover_ms: within("ms", 30, 60000).default(100),
   }).prefault({}),
-  rhythm: z.strictObject({
-    min_epoch_ms: within("ms", 0.1, 1000).default(1),
-    max_epoch_ms: within("ms", 1, 10000).default(100),
-    /** Dirty pages that end an epoch. */
-    dirty_pages: within("", 16, 1000000).int().default(4000),
-    inflight: within("", 1, 16).int().default(3),
-    /** Time without a commit after which the backup counts as not keeping up. */
-    stall_ms: within("ms", 50, 60000).default(2000),
-  }).prefault({}),
-  fencing: z.strictObject({
-    /** The kernel itself drops the guest's frames when the engine has not renewed its lease (nftables). */
-    kernel_lease: z.boolean().default(true),
-    /** A hardware watchdog resets this machine when the engine stands still while a VM is here: "auto": the machine's own, where
-     * there is one. */
-    watchdog: z.string().regex(/^(auto|off|\/dev\/[A-Za-z0-9_/-]{1,90})$/, {
-      error: 'allowed: "auto", "off" or a device such as "/dev/watchdog0"',
-    }).default("auto"),
-    /** Time for which the engine stands still before the machine is reset. */
-    watchdog_s: within("s", 3, 600).int().default(10),
-  }).prefault({}),
-  sync: z.strictObject({
-    /** The most that a first sync or resync may send; none: as fast as the line and the backup take it. */
-    rate_mbit: within("Mbit/s", 1, 100000).optional(),
-  }).prefault({}),
+  rhythm: rhythmSchema,
+  fencing: fencingSchema,
+  sync: syncSchema,
 }).superRefine((config, context) => {
   const refuse = (path: PropertyKey[], message: string) =>
     context.addIssue({ code: "custom", path, message });
