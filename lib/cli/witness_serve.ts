@@ -4,7 +4,7 @@ import { EdgeError, errorText } from "../errors.ts";
 import { ControlServer } from "../group/control_socket.ts";
 import { openIdentity } from "../node/identity.ts";
 import { shortId } from "../node_id.ts";
-import { Allowance } from "../witness/admission.ts";
+import { Allowance } from "../admission.ts";
 import { type Disk, holdDirectory, realDisk } from "../witness/disk.ts";
 import { Members } from "../witness/members.ts";
 import { WitnessServer } from "../witness/server.ts";

@@ -124,5 +124,7 @@ export const pairView = z.object({
   settings: pairSettings.nullable(),
   paths: z.array(pathView),
   arbiter: arbiterView.nullable(),
+  /** Paired, and yet the other node refuses this one: it is not paired with it any more, has another key, another version. */
+  problem: z.object({ code: z.string(), detail: z.string(), hint: z.string() }).nullable().optional(),
 });
 export type PairView = z.infer<typeof pairView>;

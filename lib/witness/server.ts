@@ -6,7 +6,7 @@ import { type AddressInfo, createServer as createNetServer, type Server, type So
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { EdgeError } from "../errors.ts";
 import type { Identity } from "../node/identity.ts";
-import { ADMISSION, Admission, type AdmissionLimits } from "./admission.ts";
+import { ADMISSION, Admission, type AdmissionLimits } from "../admission.ts";
 import type { Members } from "./members.ts";
 import { type Member, Refused, Session } from "./session.ts";
 import type { GrantStore } from "./store.ts";

@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls";
 import { boundedLines } from "../../ffi/events.ts";
 import { EdgeError } from "../errors.ts";
 import { nodeIdOf, shortId } from "../node_id.ts";
-import { Allowance } from "./admission.ts";
+import { Allowance } from "../admission.ts";
 import type { Members } from "./members.ts";
 import {
   chooseProtocol,

@@ -6,7 +6,7 @@ import { boundedLines } from "../../ffi/events.ts";
 import { makeCertifiedKey } from "../../lib/node/certificate.ts";
 import { type Identity, openIdentity } from "../../lib/node/identity.ts";
 import { nodeIdOf } from "../../lib/node_id.ts";
-import type { AdmissionLimits } from "../../lib/witness/admission.ts";
+import type { AdmissionLimits } from "../../lib/admission.ts";
 import { WitnessClient } from "../../lib/witness/client.ts";
 import { type Disk, realDisk } from "../../lib/witness/disk.ts";
 import { changePairs, Members, type Pair } from "../../lib/witness/members.ts";

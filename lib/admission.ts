@@ -1,5 +1,5 @@
-/** Which connections a witness lets begin, before it knows who they are: bounded in all, bounded and slowed for each address, and none
- * for long. What strangers on the LAN can use up is so little that the members do not notice. */
+/** Which connections a server on the LAN lets begin, before it knows who they are: bounded in all, bounded and slowed for each address, and
+ * none for long. What strangers can use up is so little that those who belong here do not notice. A leaf: the witness and the nodes use it. */
 
 /** Bounds on connections whose other end is not known yet. */
 export interface AdmissionLimits {
