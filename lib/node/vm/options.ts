@@ -1,0 +1,38 @@
+/** What the VMs of a node are given. */
+
+import type { PairSettings } from "../../model/node.ts";
+import type { VmSample } from "../../model/vm.ts";
+import type { NodePlaces, PeerChannel, Recorder } from "../contracts.ts";
+
+/** Raw images of a VM. */
+export interface DiskHooks {
+  /** Makes an empty image of `bytes`, unless there is one of that size. Throws ProblemError when there is another one, or no room. */
+  make(path: string, bytes: number): Promise<void>;
+  remove(path: string): Promise<void>;
+}
+
+export interface VmManagerOptions {
+  places: NodePlaces;
+  /** The command that runs this program, e.g. its packed binary. */
+  self: readonly string[];
+  /** This node. */
+  node: () => { id: string; name: string };
+  peer: PeerChannel;
+  recorder: Recorder;
+  /** Null: not set up, and no VM can start. */
+  pairSettings: () => PairSettings | null;
+  disks: DiskHooks;
+  /** Samples that were kept (lib/observe). */
+  history?: (
+    name: string,
+    options: { from_ms: number; to_ms: number; points: number },
+  ) => Promise<VmSample[]>;
+  /** Unix time, ms. */
+  now?: () => number;
+  /** User that QEMU runs as; undefined: root. */
+  qemuUser?: string | undefined;
+  /** Further lines for the VMs' host files: tables that PairSettings do not have, e.g. [fencing] and [rhythm]. */
+  hostToml?: string;
+  /** How runners are started; by default as units of systemd where it is the init. */
+  runners?: "systemd" | "processes";
+}
