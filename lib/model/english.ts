@@ -124,14 +124,39 @@ export const EVENTS = {
   "user.locked": "The account {user} was locked for a while after wrong passwords from {address}.",
   "alert.failed": "An alert could not be sent by {channel}: {why}.",
   "alert.test": "A test alert was sent by {channel}.",
+  "alert.raised": "{text}",
+  "alert.cleared": "This is over: {text}",
+  "node.events_lost": "{count} events were not kept: {why}.",
+  "node.events_begun_anew":
+    "The file of events was damaged: it was put aside as {file}, and a new one begun.",
   "job.done": "{kind} of {subject} is done.",
   "job.failed": "{kind} of {subject} failed: {why}.",
   "config.changed": "Settings of this node were changed: {keys}.",
 } as const;
 export type EventCode = keyof typeof EVENTS;
 
+/** Conditions that last, of which people are told (AlertView). */
+export const ALERTS = {
+  "alert.vm_unprotected": "VM {vm} runs on {node} without protection.",
+  "alert.vm_degraded": "VM {vm}: its backup does not keep up; the newest seconds are lost if {node} dies.",
+  "alert.vm_failed": "VM {vm} should run, and does not.",
+  "alert.vm_deciding": "VM {vm} stands still: it is not decided who goes on.",
+  "alert.vm_waiting": "VM {vm} waits, and does not start by itself.",
+  "alert.vm_diverged": "VM {vm} ran on both nodes: a person has to pick.",
+  "alert.peer_lost": "Node {node} is not heard.",
+  "alert.line_down": "Replication line {line} is down.",
+  "alert.lan_down": "The LAN between the nodes is down.",
+  "alert.arbiter_lost": "The {arbiter} is not reachable: nobody takes over by itself.",
+  "alert.disk_full": "The disk of node {node} is nearly full: {percent} % are free.",
+  "alert.clock_offset": "The clocks of the two nodes differ by {ms} ms.",
+  "alert.check_failed": "Check {check} failed on node {node}: {seen}",
+  "alert.audit_broken": "The audit log of node {node} was changed or damaged: {why}",
+  "alert.events_lost": "Node {node} does not keep its events: {why}",
+} as const;
+export type AlertCode = keyof typeof ALERTS;
+
 /** All of them. */
-export const ENGLISH: Readonly<Record<string, string>> = { ...VERDICTS, ...NEXTS, ...EVENTS };
+export const ENGLISH: Readonly<Record<string, string>> = { ...VERDICTS, ...NEXTS, ...EVENTS, ...ALERTS };
 
 /** A sentence in English; a code of a newer version is shown as it is. */
 export function english(sentence: Sentence): string {

@@ -43,10 +43,11 @@ export const eventQuery = z.object({
   /** Only those with a greater id. */
   after: z.coerce.number().int().optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
+  /** This one and worse. */
   severity: z.enum(["ok", "info", "warning", "critical"]).optional(),
   subject: z.enum(EVENT_SUBJECTS).optional(),
   name: z.string().max(100).optional(),
-  /** In the text. */
+  /** In the text or the name; capital or small. */
   search: z.string().max(200).optional(),
   /** Not before, not after: ISO 8601. */
   since: z.string().max(40).optional(),

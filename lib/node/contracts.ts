@@ -1,8 +1,9 @@
 /** What the parts of a node are to each other. The controller (controller.ts) puts them together; each part is tested with stand-ins. */
 
-import type { NewEvent } from "../model/event.ts";
 import type { Duplex } from "../model/backend.ts";
-import type { JobView, VmSample } from "../model/vm.ts";
+import type { JobView } from "../model/vm.ts";
+
+export type { Recorder } from "../model/recorder.ts";
 
 /** Where a node keeps what. All absolute. */
 export interface NodePlaces {
@@ -31,12 +32,6 @@ export interface PeerChannel {
   answerStream(method: string, handler: (params: unknown) => Promise<Duplex>): void;
   /** Called when `peer` or `reachable` changes. */
   onChange(listener: () => void): Disposable;
-}
-
-/** Takes what happens; never throws, never waits. */
-export interface Recorder {
-  event(event: NewEvent): void;
-  sample(vm: string, sample: VmSample): void;
 }
 
 /** Long work with progress; bounded in number; what is over is forgotten after an hour. */
