@@ -3,11 +3,13 @@
 
 import { fill, type Sentence } from "./sentence.ts";
 
-/** The one sentence about the pair, and about a VM. */
+/** The one sentence about the pair (home), about a VM (state), and what happens if something dies (if). */
 export const VERDICTS = {
   "home.no_pair": "This node is alone: nothing is protected before it is paired with a second one.",
   "home.no_vms": "No VM yet.",
   "home.protected": "Protected: safe to lose either machine.",
+  "home.protected_manual":
+    "Protected: nothing is lost if either machine dies; a person then confirms the takeover.",
   "home.protected_no_arbiter": "Protected, but nobody takes over by itself: the {arbiter} is not reachable.",
   "home.protected_one_line": "Protected: safe to lose either machine, but replication line {line} is down.",
   "home.stopped": "No VM runs.",
@@ -19,26 +21,27 @@ export const VERDICTS = {
   "home.moving": "{names} is being moved to {node}.",
   "home.peer_lost": "{node} is not heard; {names} runs here without protection.",
   "home.peer_lost_idle": "{node} is not heard.",
+  "home.peer_service_lost": "The service on {node} does not answer; the VMs are protected all the same.",
   "home.peer_lost_unknown": "{node} is not heard, and it is not known here whether {names} runs there.",
   "home.degraded":
     "{names} runs, but its backup does not keep up: the newest seconds are lost if its host dies.",
-  "vm.stopped": "Stopped.",
-  "vm.starting": "Is being started on {node}.",
-  "vm.unprotected": "Unprotected: runs on {node} alone; if {node} dies, it dies.",
-  "vm.unprotected_wanted": "Unprotected because somebody wanted it: runs on {node} alone.",
-  "vm.syncing": "Not protected yet: its copy on {node} is {percent} % done.",
-  "vm.protected": "Protected: safe to lose either machine.",
-  "vm.protected_no_arbiter": "Protected, but nobody takes over by itself: the arbiter is not reachable.",
-  "vm.protected_slow": "Protected, but slowed: its backup does not keep up.",
-  "vm.degraded":
+  "state.stopped": "Stopped.",
+  "state.starting": "Is being started on {node}.",
+  "state.unprotected": "Unprotected: runs on {node} alone; if {node} dies, it dies.",
+  "state.unprotected_wanted": "Unprotected because somebody wanted it: runs on {node} alone.",
+  "state.syncing": "Not protected yet: its copy on {node} is {percent} % done.",
+  "state.protected": "Protected: safe to lose either machine.",
+  "state.protected_no_arbiter": "Protected, but nobody takes over by itself: the arbiter is not reachable.",
+  "state.protected_slow": "Protected, but slowed: its backup does not keep up.",
+  "state.degraded":
     "Not protected without loss: the backup is behind; if {node} dies, the newest seconds are lost.",
-  "vm.moving": "Is being moved.",
-  "vm.deciding": "Stands still: its output is held until it is decided who goes on.",
-  "vm.taking_over": "Is being taken over by {node}.",
-  "vm.waiting": "Waits, and does not start by itself: {why}.",
-  "vm.diverged": "Ran on both nodes: compare the two, then give one up.",
-  "vm.failed": "Should run, and does not: {why}.",
-  "vm.unknown": "Not known: {node} is not heard, and it may run there.",
+  "state.moving": "Is being moved.",
+  "state.deciding": "Stands still: its output is held until it is decided who goes on.",
+  "state.taking_over": "Is being taken over by {node}.",
+  "state.waiting": "Waits, and does not start by itself: {why}.",
+  "state.diverged": "Ran on both nodes: compare the two, then give one up.",
+  "state.failed": "Should run, and does not: {why}.",
+  "state.unknown": "Not known: {node} is not heard, and it may run there.",
   "if.nothing": "No VM runs: nothing happens to any.",
   "if.node_goes_on": "{names} goes on, on {node}, after a short delay. Nothing is lost.",
   "if.node_waits": "{names} stands still until the {arbiter} is back, or a person decides. Nothing is lost.",
