@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ENGLISH, english } from "../../lib/model/english.ts";
+import { ENGLISH, english, EVENTS, NEXTS, VERDICTS } from "../../lib/model/english.ts";
 import { homeVerdict, type Situation, whatIf } from "../../lib/model/verdicts.ts";
 import { VM_STATES } from "../../lib/model/vm.ts";
 import { node, pair, vm } from "./views.ts";
