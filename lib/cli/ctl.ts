@@ -13,6 +13,7 @@ Asks or tells a running runner. SOCKET is runner.sock in the VM's directory belo
   status            what this host does for the VM now, with counters
   start             starts the VM here
   protect           invites the other host to be the backup
+  unprotect         the VM goes on alone until somebody says protect (say it to the primary)
   switchover        moves the VM to the other host (say it to the primary)
   yield             ends the VM here, for the other host has it
   stop              ends the VM and its protection
@@ -31,6 +32,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   status: "status",
   start: "start",
   protect: "protect",
+  unprotect: "unprotect",
   switchover: "switchover",
   yield: "yield",
   stop: "stop",

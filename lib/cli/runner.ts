@@ -34,7 +34,9 @@ begin the first time give --start; afterwards the pair knows by itself. Ends wit
   --vm FILE      the VM, the same file on both hosts
   --host FILE    this host
   --start        start the VM here, if it was never started
+  --no-protect   the VM stays alone where it runs, until somebody says protect
   --json         events as lines of JSON on standard output
+  --times        each line with the time of day
   --no-output-commit   for demonstrations only: releases output before it is safe
   --no-term-check      for tests only: the VM goes on here although the other host has it in a newer term`;
 
@@ -42,7 +44,9 @@ interface Arguments {
   vm: string;
   host: string;
   start: boolean;
+  protect: boolean;
   json: boolean;
+  times: boolean;
   unsafe: boolean;
   zombie: boolean;
 }
@@ -55,7 +59,9 @@ function readArguments(args: string[], io: CommandIo): Arguments | number {
         vm: { type: "string" },
         host: { type: "string" },
         start: { type: "boolean", default: false },
+        "no-protect": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
+        times: { type: "boolean", default: false },
         "no-output-commit": { type: "boolean", default: false },
         "no-term-check": { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -66,8 +72,13 @@ function readArguments(args: string[], io: CommandIo): Arguments | number {
       return 0;
     }
     if (values.vm === undefined || values.host === undefined) throw new Error("--vm and --host are needed");
-    const { vm, host, start, json } = values;
-    return { vm, host, start, json, unsafe: values["no-output-commit"], zombie: values["no-term-check"] };
+    const { vm, host, start, json, times } = values;
+    return {
+      ...{ vm, host, start, json, times },
+      protect: !values["no-protect"],
+      unsafe: values["no-output-commit"],
+      zombie: values["no-term-check"],
+    };
   } catch (error) {
     io.err(`error: ${error instanceof Error ? error.message : error}`);
     io.err(USAGE);
@@ -132,6 +143,7 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
       case "status":
         return Promise.resolve({
           ...runner.status(),
+          pid: Deno.pid,
           ...machine.fencing,
           watchdog: watchdogState(engine, host.fencing),
           machine_type: machine.machineType,
@@ -140,6 +152,7 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
       case "switchover":
       case "stop":
       case "protect":
+      case "unprotect":
       case "yield":
       case "confirm_peer_off":
       case "promote":
@@ -158,7 +171,7 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
     throw new EdgeError(`There is no command ${JSON.stringify(command)}`, {
       op: "ask the runner",
       hint:
-        "Commands: status, start, protect, switchover, stop, yield, confirm_peer_off, promote, discard, verify.",
+        "Commands: status, start, protect, unprotect, switchover, stop, yield, confirm_peer_off, promote, discard, verify.",
     });
   };
 }
@@ -248,7 +261,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     for (const server of servers) server.broadcast(event);
     failed ||= endsInFailure(event);
     const text = given.json ? JSON.stringify(event) : line(event);
-    if (text !== undefined && text !== said) io.out(text); // a state's steps have one sentence
+    const at = given.times ? `${new Date().toISOString()} ` : "";
+    if (text !== undefined && text !== said) io.out(`${at}${text}`); // a state's steps have one sentence
     if (text !== undefined) said = text;
   };
   await using runner = new Runner({
@@ -258,7 +272,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       arbiter: arbiterOf(host.arbiter),
       peerName: "the other host",
       onStall: "wait",
-      autoProtect: true,
+      autoProtect: given.protect,
       yieldsTies: !listens(host.link[0]!),
       ...(given.zombie ? { termCheck: false } : {}),
     },

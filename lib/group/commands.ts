@@ -54,9 +54,45 @@ export function commandProblem(
       return { problem: "This host has no VM state to give up", hint: "Look at status." };
     case "protect":
       return null;
+    case "unprotect":
+      return unprotectProblem(phase.kind);
     default:
       return command satisfies never;
   }
+}
+
+const COMMANDS: readonly Command[] = [
+  "start",
+  "switchover",
+  "stop",
+  "confirm_peer_off",
+  "protect",
+  "unprotect",
+  "yield",
+  "promote",
+  "discard",
+];
+
+/** For people: what an operator has said, and what an operator may say now; a command that can do nothing has why, and what to do. */
+export function operatorView(state: GroupState, engine: SyncProgress) {
+  const commands = COMMANDS.map((command) => [command, commandProblem(state, command, engine)] as const);
+  return {
+    auto_protect: state.settings.autoProtect,
+    confirmed_off: state.confirmedOff,
+    commands: Object.fromEntries(commands),
+  };
+}
+
+function unprotectProblem(kind: GroupState["phase"]["kind"]): { problem: string; hint: string } | null {
+  if (!hasVm(kind)) {
+    return { problem: `This host does not run the VM (${kind})`, hint: "Ask the other host's runner." };
+  }
+  if (kind === "handing") return { problem: "A switchover is under way", hint: "Wait for its end." };
+  if (kind !== "asynchronous") return null;
+  return {
+    problem: "The backup is behind: output leaves before it is committed",
+    hint: "Wait until it is protected again.",
+  };
 }
 
 function hasVm(kind: GroupState["phase"]["kind"]): boolean {

@@ -5,7 +5,7 @@ import { engineEvents } from "../../ffi/events.ts";
 import { EngineError } from "../../ffi/engine.ts";
 import { MODES } from "../../ffi/status.ts";
 import { errorText, RefusedError } from "../errors.ts";
-import { commandProblem } from "./commands.ts";
+import { commandProblem, operatorView } from "./commands.ts";
 import { Correspondence } from "./correspondence.ts";
 import type { Machine } from "../vm/machine.ts";
 import { groupEvent } from "./engine_events.ts";
@@ -115,6 +115,7 @@ export class Runner implements AsyncDisposable {
       arbiter: { name: this.#options.settings.arbiter.name, state: this.#state.witness },
       durable: this.#state.durable,
       pace: this.#options.pace?.view,
+      ...operatorView(this.#state, engine),
       ...this.#sides(),
       engine,
     };

@@ -145,6 +145,8 @@ function learn(turn: Turn, event: GroupEvent): void {
       break;
     case "command":
       if (event.command === "confirm_peer_off") state.confirmedOff = state.silent;
+      if (event.command === "protect") state.settings = { ...state.settings, autoProtect: true };
+      if (event.command === "unprotect") state.settings = { ...state.settings, autoProtect: false };
       break;
     default:
       break;

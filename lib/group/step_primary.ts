@@ -144,6 +144,8 @@ function vmLost(turn: Turn, event: Extract<GroupEvent, { kind: "qemu_lost" | "en
 function inProtected(turn: Turn, phase: PhaseOf<"protected">, event: GroupEvent): void {
   watchLinks(turn, event);
   if (event.kind === "command" && event.command === "switchover") return beginHandover(turn, phase);
+  // The backup is asked to give its copy up, in writing, as one that does not keep up would be.
+  if (!turn.state.settings.autoProtect) return decide(turn, { ...phase, cause: "operator" });
   if (event.kind === "pace" && event.wants === "asynchronous") {
     return beginAsynchronous(turn, phase, event.why);
   }

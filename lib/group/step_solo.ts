@@ -59,12 +59,19 @@ export function inSolo(turn: Turn, phase: PhaseOf<"solo">, event: GroupEvent): v
       // After a refusal the next invitation waits for its timer.
       if (!turn.state.refusal) invite(turn);
       return;
-    case "peer":
     case "command":
+      if (event.command === "unprotect") return uninvite(turn, phase);
+      return invite(turn);
+    case "peer":
       return invite(turn);
     default:
       return;
   }
+}
+
+/** An invitation that was not agreed to is forgotten: its answer will find nobody. One that was ends as soon as the sync has begun. */
+function uninvite(turn: Turn, phase: PhaseOf<"solo">): void {
+  if (phase.invite !== null && phase.invite.step !== "agreed") turn.go({ ...phase, invite: null });
 }
 
 /** After a refusal only this timer brings the next invitation: it goes on while there is nobody to invite. */
@@ -120,6 +127,7 @@ export function inSyncing(turn: Turn, phase: PhaseOf<"syncing">, event: GroupEve
   if (event.kind === "protected") {
     turn.state.common = phase.generation;
     turn.go({ kind: "protected", term: phase.term, generation: phase.generation });
+    if (!turn.state.settings.autoProtect) decide(turn, { ...phase, cause: "operator" });
     return;
   }
   if (event.kind === "sync_failed" && event.resumable) turn.state.common = phase.generation;
@@ -132,7 +140,8 @@ export function inSyncing(turn: Turn, phase: PhaseOf<"syncing">, event: GroupEve
   const refused = event.kind === "message" && event.message.kind === "refuse";
   const failed = event.kind === "sync_failed" || event.kind === "protection_failed";
   if (failed) turn.alarm("sync", `The sync was broken off and begins again: ${event.why}`);
-  if (lossOf(turn, phase, event) === null && !refused && !failed) return;
+  const unwanted = !turn.state.settings.autoProtect;
+  if (lossOf(turn, phase, event) === null && !refused && !failed && !unwanted) return;
   turn.go({ ...phase, leaving: true });
   turn.act({ kind: "open", term: phase.term, cancelHandover: false, unless: "never" });
 }

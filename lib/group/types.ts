@@ -210,7 +210,7 @@ export interface Settings {
   peerName: string;
   /** Without a commit for the stall bound: wait for the backup, or go on without it. */
   onStall: "wait" | "solo";
-  /** Bring a backup up whenever there is one. */
+  /** Bring a backup up whenever there is one. The operator's protect and unprotect change it for this runner. */
   autoProtect: boolean;
   /** Both hosts were told to go on, and took the same term: this one gives way. Set on one of the two. */
   yieldsTies?: boolean;
@@ -268,7 +268,7 @@ export type GroupEvent =
   | { kind: "promote_refused" }
   | { kind: "promote_failed"; why: string };
 
-/** What an operator may say. `promote`: start the copy that may be behind; `discard`: of two VMs that both ran, this host's is given
+/** What an operator may say. `unprotect`: the VM goes on alone, and no backup is invited until `protect`. `promote`: start the copy that may be behind; `discard`: of two VMs that both ran, this host's is given
  * up (its disks are kept as a restore point). */
 export type Command =
   | "start"
@@ -276,6 +276,7 @@ export type Command =
   | "stop"
   | "confirm_peer_off"
   | "protect"
+  | "unprotect"
   | "yield"
   | "promote"
   | "discard";

@@ -123,7 +123,8 @@ function illegal(before: GroupState, event: GroupEvent, actions: readonly Action
 
 /** What an event may change without a decision: facts that are learned in every phase. */
 const FACT_FIELDS = {
-  settings: false,
+  // The operator's protect and unprotect.
+  settings: true,
   phase: false,
   disk: true,
   silent: true,

@@ -188,6 +188,7 @@ const BY_EVENT: { [Kind in GroupEvent["kind"]]: readonly EventOf<Kind>[] } = {
     stop: true,
     confirm_peer_off: true,
     protect: true,
+    unprotect: true,
     yield: true,
     promote: true,
     discard: true,

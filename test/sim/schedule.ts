@@ -37,7 +37,7 @@ export type Fault =
     | { kind: "failing_writes"; host: HostIndex; for: number }
     | { kind: "bad_disk"; host: HostIndex }
     | { kind: "timers"; host: HostIndex; factor: number; for: number }
-    | { kind: "command"; host: HostIndex; command: "switchover" | "stop" | "start" | "protect" }
+    | { kind: "command"; host: HostIndex; command: "switchover" | "stop" | "start" | "protect" | "unprotect" }
     /** The ladder: output is to leave before its commit. */
     | { kind: "pace"; host: HostIndex; for: number | null }
     /** The operator, who has looked: only when the other host is indeed off. */
@@ -161,7 +161,7 @@ const MAKERS: readonly { share: number; make: Maker; witness?: true }[] = [
       at: at(c),
       host: host(c),
       command: c.pick(
-        ["switchover", "switchover", "switchover", "switchover", "stop", "start", "protect"] as const,
+        ["switchover", "switchover", "switchover", "unprotect", "stop", "start", "protect"] as const,
       ),
     }),
   },

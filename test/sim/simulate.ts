@@ -39,7 +39,7 @@ export interface SimulateOptions {
   coverage?: Coverage;
 }
 
-/** Only what a person would do: start a VM that ended, where it ended. */
+/** Only what a person would do: start a VM that ended, where it ended, and want it protected. */
 function operator(world: World): void {
   for (const host of world.hosts) {
     const { phase, disk } = host.state;
@@ -48,6 +48,7 @@ function operator(world: World): void {
       world.note(`${host.name} operator starts`);
       host.told("start");
     }
+    if (host.running && !host.state.settings.autoProtect) host.told("protect");
   }
   world.clock.after(2000, () => operator(world));
 }
