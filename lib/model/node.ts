@@ -71,10 +71,10 @@ export const arbiterView = z.object({
 export type ArbiterView = z.infer<typeof arbiterView>;
 
 /** The address pair of a path, as this node sees it. */
-export const pathSettings = z.object({ local: z.ipv4(), peer: z.ipv4() });
+export const pathSettings = z.strictObject({ local: z.ipv4(), peer: z.ipv4() });
 
 /** What pairs of a site set: replicated to the other node with local and peer exchanged. */
-export const pairSettings = z.object({
+export const pairSettings = z.strictObject({
   link_a: pathSettings,
   link_b: pathSettings.nullable(),
   lan: pathSettings.extend({
@@ -82,7 +82,7 @@ export const pairSettings = z.object({
     reference: z.ipv4().nullable(),
   }).nullable(),
   arbiter: z.enum(["lan", "manual", "witness"]),
-  witness: z.object({
+  witness: z.strictObject({
     address: z.ipv4(),
     port: z.number().int().min(1).max(65535).default(7810),
     id: z.string(),

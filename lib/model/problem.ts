@@ -1,5 +1,7 @@
 /** What goes wrong, with codes that programs may rely on. Sent as application/problem+json (RFC 9457). */
 
+import { z } from "zod";
+
 /** Each code with the HTTP status and the CLI's exit code that belong to it. */
 export const PROBLEMS = {
   invalid: { status: 400, exit: 2 },
@@ -12,6 +14,7 @@ export const PROBLEMS = {
   conflict: { status: 409, exit: 1 },
   refused: { status: 409, exit: 5 }, // nothing is broken, but it would not be safe now
   too_large: { status: 413, exit: 2 },
+  media_type: { status: 415, exit: 2 },
   host: { status: 421, exit: 1 },
   too_many: { status: 429, exit: 1 },
   failed: { status: 500, exit: 1 },
@@ -20,6 +23,23 @@ export const PROBLEMS = {
   peer_unreachable: { status: 503, exit: 4 },
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
+
+/** How a problem travels. `type` names the kind for programs, `title` for people; `code` is the short form of `type`. */
+export const problemView = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  code: z.string(),
+  detail: z.string(),
+  hint: z.string(),
+  fields: z.array(z.object({ key: z.string(), problem: z.string() })),
+});
+export type ProblemView = z.infer<typeof problemView>;
+
+/** A problem's `type`. */
+export function problemType(code: ProblemCode): string {
+  return `urn:iservft-edge:problem:${code}`;
+}
 
 /** An error of the API. `detail`: what was wrong, with the value seen. `hint`: what to do. */
 export class ProblemError extends Error {
