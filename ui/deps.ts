@@ -2,6 +2,7 @@
 
 import type { Principal } from "../lib/model/access.ts";
 import type { Backend } from "../lib/model/backend.ts";
+import type { StaticAssets } from "./static.ts";
 import type { Session } from "../lib/access/types.ts";
 
 /** Who is at the other end of a connection, as the listener knows it. */
@@ -31,4 +32,6 @@ export interface WebDeps {
   /** The version of this program. */
   version: string;
   nowMs(): number;
+  /** Scripts and styles (ui/static.ts); left out where no browser comes. */
+  assets?: StaticAssets;
 }

@@ -7,6 +7,7 @@ import { english } from "../../lib/model/english.ts";
 import type { EventQuery, EventView, NewEvent } from "../../lib/model/event.ts";
 import type { PairSettings, PairView } from "../../lib/model/node.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { JobView, SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../lib/model/vm.ts";
 import { fakeSample, fakeSnapshot, fakeSwitchovers, NOW_MS } from "./fake_data.ts";
 import { fakeAlertSettings, fakeDoctor, fakeEvents } from "./fake_story.ts";
@@ -62,9 +63,10 @@ export class FakeBackend implements Backend {
     return this.#listeners.size;
   }
 
-  /** Changes the snapshot, and tells it. */
+  /** Changes the snapshot, and tells it. The sentences follow, unless they are given. */
   push(change: Partial<Snapshot> = {}): void {
-    this.state = { ...this.state, ...change, revision: this.state.revision + 1 };
+    const next = { ...this.state, ...change, revision: this.state.revision + 1 };
+    this.state = { ...next, home: change.home ?? homeVerdict(next), what_if: change.what_if ?? whatIf(next) };
     this.#tell({ kind: "snapshot", snapshot: this.snapshot() });
   }
 
@@ -97,12 +99,6 @@ export class FakeBackend implements Backend {
     const [self, peer] = this.state.nodes;
     const name = peer!.name;
     this.push({
-      home: {
-        severity: "warning",
-        said: { code: "home.peer_lost", params: { node: name, names: "press-1, historian" } },
-        since: at,
-        next: { code: "next.check_peer", params: { node: name } },
-      },
       nodes: [self!, { ...peer!, reachable: false, since: at, memory_free_mib: null, clock_offset_ms: null }],
       pair: {
         ...this.state.pair,
@@ -122,7 +118,7 @@ export class FakeBackend implements Backend {
           sync: null,
           verdict: {
             severity: "warning",
-            said: { code: "vm.unprotected", params: { node: self!.name } },
+            said: { code: "state.unprotected", params: { node: self!.name } },
             since: at,
             next: { code: "next.check_peer", params: { node: name } },
           },

@@ -3,6 +3,7 @@
 import type { AlertView } from "../../lib/model/alerts.ts";
 import { english } from "../../lib/model/english.ts";
 import type { NodeView, PairView, PathView } from "../../lib/model/node.ts";
+import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { Verdict } from "../../lib/model/sentence.ts";
 import type { Snapshot } from "../../lib/model/backend.ts";
 import {
@@ -241,7 +242,7 @@ export function fakeVms(): VmView[] {
   return [
     vm("press-1", {
       state: "protected",
-      verdict: verdict("ok", "vm.protected", { since: ago(3 * 86400) }),
+      verdict: verdict("ok", "state.protected", { since: ago(3 * 86400) }),
       detail: "primary of term 12: epoch 4881207 committed 8 ms ago on line a",
       sample: fakeSample(NOW_MS - 1000),
       last_switchover: PAST[0]!,
@@ -253,7 +254,7 @@ export function fakeVms(): VmView[] {
     }),
     vm("historian", {
       state: "syncing",
-      verdict: verdict("warning", "vm.syncing", {
+      verdict: verdict("warning", "state.syncing", {
         params: { node: "press-b", percent: 63 },
         since: ago(190),
         next: { code: "next.wait_sync", params: { seconds: 74 } },
@@ -275,7 +276,7 @@ export function fakeVms(): VmView[] {
     }),
     vm("spare-hmi", {
       state: "stopped",
-      verdict: verdict("info", "vm.stopped", {
+      verdict: verdict("info", "state.stopped", {
         since: ago(11 * 86400),
         next: { code: "next.start_vm", params: {} },
       }),
@@ -337,47 +338,26 @@ export function fakeJobs(): JobView[] {
 
 /** What lasts now. */
 export function fakeAlerts(): AlertView[] {
-  const params = { node: "press-b", percent: 63 };
+  const params = { vm: "historian", node: "press-a" };
   return [{
     key: "vm/historian/unprotected",
     severity: "warning",
-    code: "vm.syncing",
+    code: "alert.vm_unprotected",
     params,
-    text: english({ code: "vm.syncing", params }),
+    text: english({ code: "alert.vm_unprotected", params }),
     since: ago(190),
   }];
 }
 
-/** The home page's snapshot, with what happens if each part dies. */
+/** The home page's snapshot, with the sentences that the product finds for it. */
 export function fakeSnapshot(): Snapshot {
-  const moves = { names: "press-1", node: "press-b" };
+  const situation = { nodes: fakeNodes(), pair: fakePair(), vms: fakeVms() };
   return {
-    home: verdict("warning", "home.syncing", {
-      params: { names: "historian", node: "press-b", percent: 63 },
-      since: ago(190),
-      next: { code: "next.wait_sync", params: { seconds: 74 } },
-    }),
-    nodes: fakeNodes(),
-    pair: fakePair(),
-    vms: fakeVms(),
+    ...situation,
+    home: homeVerdict(situation),
     jobs: fakeJobs(),
     alerts: fakeAlerts(),
-    what_if: [
-      {
-        what: "press-a",
-        verdict: verdict("critical", "if.node_mixed", {
-          params: { safe: moves.names, node: moves.node, lost_vms: "historian" },
-        }),
-      },
-      {
-        what: "press-b",
-        verdict: verdict("warning", "if.node_backup", { params: { names: "press-1, historian" } }),
-      },
-      { what: "a", verdict: verdict("info", "if.line_moves") },
-      { what: "b", verdict: verdict("ok", "if.line_spare") },
-      { what: "lan", verdict: verdict("warning", "if.lan") },
-      { what: "witness", verdict: verdict("warning", "if.witness") },
-    ],
+    what_if: whatIf(situation),
     revision: 1,
     at: ago(0),
   };

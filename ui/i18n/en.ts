@@ -1,0 +1,9 @@
+/** English: all that the pages say. Each part of the pages has a file below en/, and the same one below zh_tw/. */
+
+import { SHELL } from "./en/shell.ts";
+
+/** A pattern for each key. */
+export const EN = { ...SHELL } as const;
+
+/** A text of the pages. */
+export type MessageKey = keyof typeof EN;

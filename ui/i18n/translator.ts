@@ -1,0 +1,151 @@
+/** Words, numbers and dates in the reader's language. */
+
+import { ENGLISH } from "../../lib/model/english.ts";
+import { fill, type Params, type Sentence } from "../../lib/model/sentence.ts";
+import { EN, type MessageKey } from "./en.ts";
+import { ZH_TW } from "./zh_tw.ts";
+import { ZH_SENTENCES, ZH_VALUES } from "./zh_tw/sentences.ts";
+
+/** Languages of the pages. */
+export const LANGUAGES = ["en", "zh-TW"] as const;
+export type Language = typeof LANGUAGES[number];
+
+/** Each language's own name for itself. */
+export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = { "en": "English", "zh-TW": "正體中文" };
+
+/** What a page says things with. */
+export interface Translator {
+  /** A text, its values filled in. "one | other" is picked by the value `count`. */
+  (key: MessageKey, params?: Params): string;
+  readonly language: Language;
+  /** The text with its values left open, for scripts. */
+  pattern(key: MessageKey): string;
+  /** A sentence of the node. One that is not known here is shown as `fallback`, or its code. */
+  say(sentence: Sentence, fallback?: string): string;
+  number(value: number, digits?: number): string;
+  percent(ratio: number): string;
+  /** 1000-based: 14.6 GB. */
+  bytes(value: number): string;
+  /** MiB as a person says it: 4 GiB. */
+  memory(mib: number): string;
+  /** Date and time. */
+  instant(iso: string | number): string;
+  time(iso: string | number): string;
+  date(iso: string | number): string;
+  /** "3 days ago". */
+  relative(iso: string | number, nowMs: number): string;
+  /** "1 min 14 s". */
+  duration(seconds: number): string;
+  list(items: readonly string[]): string;
+}
+
+const LOCALES: Readonly<Record<Language, string>> = { "en": "en-GB", "zh-TW": "zh-Hant-TW" };
+const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+const AGES: readonly [Intl.RelativeTimeFormatUnit, number][] = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+function relativeText(format: Intl.RelativeTimeFormat, seconds: number): string {
+  const [unit, size] = AGES.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  return format.format(Math.trunc(seconds / size), unit);
+}
+
+function bytesText(value: number, number: (value: number, digits: number) => string): string {
+  let step = 0;
+  while (value >= 1000 && step < BYTE_UNITS.length - 1) {
+    value /= 1000;
+    step++;
+  }
+  return `${number(value, step === 0 || value >= 100 ? 0 : 1)} ${BYTE_UNITS[step]}`;
+}
+
+/** Makes a translator. `timeZone`: the machine's unless told otherwise. */
+export function translator(language: Language, timeZone?: string): Translator {
+  const messages: Readonly<Record<MessageKey, string>> = language === "zh-TW" ? ZH_TW : EN;
+  const locale = LOCALES[language];
+  const zone = timeZone === undefined ? {} : { timeZone };
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" } as const;
+  const day = { year: "numeric", month: "short", day: "numeric" } as const;
+  const instants = new Intl.DateTimeFormat(locale, { ...day, ...clock, ...zone });
+  const times = new Intl.DateTimeFormat(locale, { ...clock, ...zone });
+  const dates = new Intl.DateTimeFormat(locale, { ...day, ...zone });
+  const ages = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  const lists = new Intl.ListFormat(locale, { type: "conjunction" });
+  const plurals = new Intl.PluralRules(locale);
+  const number = (value: number, digits = 1) =>
+    new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
+
+  function text(key: MessageKey, params: Params = {}): string {
+    const forms = messages[key].split(" | ");
+    const count = params.count;
+    const form = forms.length === 1 || typeof count !== "number" || plurals.select(count) === "one" ? 0 : 1;
+    return fill(forms[form] ?? forms[0]!, params, number);
+  }
+  function say(sentence: Sentence, fallback?: string): string {
+    const pattern = (language === "zh-TW" ? ZH_SENTENCES : ENGLISH)[sentence.code];
+    if (pattern === undefined) return fallback ?? sentence.code;
+    const params = { ...sentence.params };
+    if (language === "zh-TW") {
+      for (const [name, words] of Object.entries(ZH_VALUES)) {
+        const word = words[String(params[name])];
+        if (word !== undefined) params[name] = word;
+      }
+    }
+    try {
+      return fill(pattern, params, number);
+    } catch {
+      // A node of another version may leave a value out: its own words are better than an error page.
+      return fallback ?? sentence.code;
+    }
+  }
+  function duration(seconds: number): string {
+    const whole = Math.max(0, Math.round(seconds));
+    const parts: string[] = [];
+    const days = Math.floor(whole / 86400);
+    const hours = Math.floor(whole % 86400 / 3600);
+    const minutes = Math.floor(whole % 3600 / 60);
+    if (days > 0) parts.push(text("unit.days", { count: days }));
+    if (hours > 0) parts.push(text("unit.h", { value: hours }));
+    if (minutes > 0 && days === 0) parts.push(text("unit.min", { value: minutes }));
+    if (whole < 3600 && (whole % 60 > 0 || parts.length === 0)) {
+      parts.push(text("unit.s", { value: whole % 60 }));
+    }
+    return parts.join(" ");
+  }
+
+  return Object.assign(text, {
+    language,
+    pattern: (key: MessageKey) => messages[key],
+    say,
+    number,
+    percent: (ratio: number) =>
+      new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(ratio),
+    bytes: (value: number) => bytesText(value, number),
+    memory: (mib: number) =>
+      mib % 1024 === 0 || mib > 10240 ? `${number(mib / 1024)} GiB` : `${number(mib)} MiB`,
+    instant: (iso: string | number) => instants.format(new Date(iso)),
+    time: (iso: string | number) => times.format(new Date(iso)),
+    date: (iso: string | number) => dates.format(new Date(iso)),
+    relative: (iso: string | number, nowMs: number) =>
+      relativeText(ages, (new Date(iso).getTime() - nowMs) / 1000),
+    duration,
+    list: (items: readonly string[]) => lists.format(items),
+  });
+}
+
+/** The best of our languages for an Accept-Language header. */
+export function acceptedLanguage(header: string | undefined): Language {
+  const wanted = (header ?? "").slice(0, 500).split(",").map((part) => {
+    const [tag = "", ...options] = part.trim().toLowerCase().split(";");
+    const q = options.map((option) => /^\s*q=([0-9.]+)$/.exec(option)?.[1]).find((q) => q !== undefined);
+    return { tag, q: q === undefined ? 1 : Number(q) };
+  }).sort((a, b) => b.q - a.q);
+  for (const { tag } of wanted) {
+    if (/^zh(-|$)/.test(tag)) return "zh-TW";
+    if (/^en(-|$)/.test(tag)) return "en";
+  }
+  return "en";
+}
