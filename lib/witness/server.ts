@@ -1,12 +1,9 @@
-/** The witness's end of the network: TLS 1.3 only, both ends known by the hash of their certificates, no authority in between. That the
- * other end HAS the key of the certificate that it shows is proved by the TLS handshake; `rejectUnauthorized: false` only leaves out who
- * signed it, which is itself. */
+/** The witness's end of the network: who is connected, one connection per host and VM. */
 
-import { type AddressInfo, createServer as createNetServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { EdgeError } from "../errors.ts";
+import type { AdmissionLimits } from "../admission.ts";
 import type { Identity } from "../node/identity.ts";
-import { ADMISSION, Admission, type AdmissionLimits } from "../admission.ts";
+import { PinnedServer, type Visitor } from "../pinned_server.ts";
 import type { Members } from "./members.ts";
 import { type Member, Refused, Session } from "./session.ts";
 import type { GrantStore } from "./store.ts";
@@ -41,28 +38,19 @@ function keyOf({ pair, vm, node }: Member): string {
 
 export class WitnessServer implements AsyncDisposable {
   readonly #options: ServerOptions;
-  readonly #net: Server;
-  readonly #tls: TlsServer;
-  readonly #admission: Admission;
-  /** The raw socket of each connection, by its remote end: TLS sockets do not tell theirs. */
-  readonly #raw = new Map<string, Socket>();
+  readonly #server: PinnedServer;
   readonly #sessions = new Map<string, { session: Session; connected: Connected }>();
   readonly #running = new Set<Promise<void>>();
   readonly #nowMs = () => performance.now();
 
   private constructor(options: ServerOptions) {
     this.#options = options;
-    this.#admission = new Admission({ ...ADMISSION, ...options.limits }, this.#nowMs);
-    const { key, certificate } = options.identity;
-    this.#tls = createTlsServer({
-      key,
-      cert: certificate,
-      requestCert: true,
-      rejectUnauthorized: false,
-      minVersion: "TLSv1.3",
-    }, (socket) => this.#secured(socket));
-    this.#tls.on("tlsClientError", (_error, socket) => socket.destroy());
-    this.#net = createNetServer((socket) => this.#connected(socket));
+    this.#server = new PinnedServer({
+      credentials: options.identity,
+      limits: options.limits,
+      visited: (visitor) => this.#visited(visitor),
+      failed: (error) => options.report({ event: "problem", error: error.message, hint: "" }),
+    });
   }
 
   /** Listens. Throws EdgeError when it cannot. */
@@ -70,10 +58,7 @@ export class WitnessServer implements AsyncDisposable {
     const server = new WitnessServer(options);
     const { host, port } = options.listen;
     try {
-      await new Promise<void>((resolve, reject) => {
-        server.#net.once("error", reject);
-        server.#net.listen({ host, port }, () => resolve());
-      });
+      await server.#server.listen(options.listen);
     } catch (cause) {
       throw new EdgeError(`Cannot listen on ${host}:${port}`, {
         op: "start the witness",
@@ -81,18 +66,17 @@ export class WitnessServer implements AsyncDisposable {
         cause,
       });
     }
-    server.#net.on("error", (error) => options.report({ event: "problem", error: error.message, hint: "" }));
     return server;
   }
 
   /** The port that it listens on. */
   get port(): number {
-    return (this.#net.address() as AddressInfo).port;
+    return this.#server.port;
   }
 
   /** Connections whose other end is not known yet. */
   get unproven(): number {
-    return this.#admission.unproven;
+    return this.#server.unproven;
   }
 
   /** The members that are connected now. */
@@ -101,31 +85,13 @@ export class WitnessServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
-    for (const socket of this.#raw.values()) socket.destroy();
-    await closed;
+    await this.#server[Symbol.asyncDispose]();
     await Promise.allSettled(this.#running);
   }
 
-  #connected(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket;
-    socket.on("error", () => {}); // its end follows
-    if (remoteAddress === undefined) return void socket.destroy();
-    if (!this.#admission.admit(socket, remoteAddress)) return;
-    const end = `${remoteAddress} ${remotePort}`;
-    this.#raw.set(end, socket);
-    socket.once("close", () => {
-      this.#admission.leave(socket);
-      if (this.#raw.get(end) === socket) this.#raw.delete(end);
-    });
-    socket.setNoDelay(true);
-    this.#tls.emit("connection", socket);
-  }
-
-  #secured(socket: TLSSocket): void {
-    socket.on("error", () => {});
+  #visited(visitor: Visitor): void {
     const { store, members, version, report } = this.#options;
-    const session = new Session(socket, {
+    const session = new Session(visitor.socket, {
       store,
       members,
       version,
@@ -133,7 +99,7 @@ export class WitnessServer implements AsyncDisposable {
       nowMs: this.#nowMs,
       idleMs: IDLE_MS,
     });
-    const running = session.run((member) => this.#admitted(session, { member, socket }))
+    const running = session.run((member) => this.#admitted(session, { member, visitor }))
       .catch((error) => report({ event: "problem", ...session.member, error: String(error), hint: "" }))
       .finally(() => {
         this.#running.delete(running);
@@ -144,9 +110,8 @@ export class WitnessServer implements AsyncDisposable {
 
   /** A member is known: from now on it is bounded as a member. A newer connection of the same host for the same VM takes the place of
    * the older one, which may be dead without having been missed. */
-  #admitted(session: Session, { member, socket }: { member: Member; socket: TLSSocket }): void {
-    const raw = this.#raw.get(`${socket.remoteAddress} ${socket.remotePort}`);
-    if (raw !== undefined) this.#admission.leave(raw);
+  #admitted(session: Session, { member, visitor }: { member: Member; visitor: Visitor }): void {
+    visitor.proven();
     const key = keyOf(member);
     const older = this.#sessions.get(key);
     if (older === undefined && this.#sessions.size >= SESSIONS_MAX) {
@@ -155,7 +120,7 @@ export class WitnessServer implements AsyncDisposable {
         hint: "Use another witness for some of the pairs.",
       });
     }
-    const connected = { ...member, address: socket.remoteAddress ?? "?", sinceMs: this.#nowMs() };
+    const connected = { ...member, address: visitor.address, sinceMs: this.#nowMs() };
     this.#sessions.delete(key);
     this.#sessions.set(key, { session, connected });
     older?.session.bye({
