@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include "prompt.h"
 #include "service.h"
 
 #define MODULE_DIR "/modules/"
@@ -209,5 +210,6 @@ int main(void)
     }
     printf("iservft-guest ready\n");
     fflush(stdout);
+    prompt_start();
     service_run(&the_service, listener);
 }
