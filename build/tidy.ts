@@ -26,7 +26,7 @@ const ORDER = ["cli", "node", "group", "replication", "vm", "ffi"] as const;
 /** Parts outside that row, with what they may import of it and of each other. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // It speaks with runners by their control sockets, and reads their engines' status.
-  lab: ["group", "vm", "ffi"],
+  lab: ["group", "vm", "ffi", "model"],
   // Measures what the lab makes.
   bench: ["lab", "group", "vm", "ffi"],
   // The third machine, and a host's way to it: the rule of grants is the group's, identities are the node's.
