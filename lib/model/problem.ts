@@ -14,7 +14,6 @@ export const PROBLEMS = {
   conflict: { status: 409, exit: 1 },
   refused: { status: 409, exit: 5 }, // nothing is broken, but it would not be safe now
   too_large: { status: 413, exit: 2 },
-  media_type: { status: 415, exit: 2 },
   host: { status: 421, exit: 1 },
   too_many: { status: 429, exit: 1 },
   failed: { status: 500, exit: 1 },
@@ -32,14 +31,10 @@ export const problemView = z.object({
   code: z.string(),
   detail: z.string(),
   hint: z.string(),
-  fields: z.array(z.object({ key: z.string(), problem: z.string() })),
+  /** Keys of the body that are wrong. */
+  fields: z.array(z.object({ key: z.string(), problem: z.string() })).optional(),
 });
 export type ProblemView = z.infer<typeof problemView>;
-
-/** A problem's `type`. */
-export function problemType(code: ProblemCode): string {
-  return `urn:iservft-edge:problem:${code}`;
-}
 
 /** An error of the API. `detail`: what was wrong, with the value seen. `hint`: what to do. */
 export class ProblemError extends Error {

@@ -2,27 +2,40 @@
 
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import type { Access } from "../../lib/access/types.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { Env, WebDeps } from "../deps.ts";
+import { problemResponse } from "../security/problem.ts";
+import { accessRoutes } from "./access_routes.ts";
 import { definer } from "./define.ts";
+import { documentRoutes } from "./document.ts";
 import { eventRoutes } from "./event_routes.ts";
-import { guards } from "./guards.ts";
 import { pairRoutes } from "./pair_routes.ts";
-import { invalidRequest, problemResponse } from "./problem.ts";
-import { settingsRoutes } from "./settings_routes.ts";
+import { invalidRequest, problemOf } from "./problem.ts";
+import { metricsAt, settingsRoutes } from "./settings_routes.ts";
 import { STREAM_LIMITS, type StreamLimits, StreamPool } from "./stream.ts";
 import { vmRoutes } from "./vm_routes.ts";
 
 /** What the API needs beside the backend. */
 export interface ApiDeps extends WebDeps {
-  /** Whether who opened a live stream may still read it (not logged out, not removed): asked at each heartbeat. */
-  stillValid?(context: Context<Env>): boolean | Promise<boolean>;
+  access: Access;
   limits?: StreamLimits;
+  /** Errors that nobody expected; default: console.error. */
+  log?: (error: unknown) => void;
 }
 
-/** Most bytes of a request's body. */
-const BODY_BYTES = 262_144;
+/** Whether who opened a stream may still read it: signed out, removed, or of another role since, they may not. Does not count as use. */
+function stillValid(access: Access, context: Context<Env>): boolean {
+  const [principal, session] = [context.get("principal"), context.get("session")];
+  if (principal === null) return false;
+  if (session !== null) {
+    return access.users.get(session.user)?.role === principal.role &&
+      access.sessions.list(session.user, null).some(({ id }) => id === session.id);
+  }
+  if (principal.kind !== "token") return true;
+  const secret = context.req.header("authorization")?.split(" ")[1] ?? "";
+  return access.tokens.find(secret)?.role === principal.role;
+}
 
 /** The API's routes, to be mounted at /api/v1 behind the middleware that sets `principal`. */
 export function apiRoutes(deps: ApiDeps): OpenAPIHono<Env> {
@@ -31,30 +44,36 @@ export function apiRoutes(deps: ApiDeps): OpenAPIHono<Env> {
       if (!result.success) throw invalidRequest(result.error, result.target);
     },
   });
-  app.onError((error, context) => problemResponse(context, error));
+  app.onError((error) => {
+    const problem = problemOf(error);
+    if (problem.code === "failed" && problem !== error) (deps.log ?? console.error)(error);
+    return problemResponse(problem);
+  });
   app.notFound((context) =>
     problemResponse(
-      context,
       new ProblemError("not_found", {
-        detail: `There is no ${context.req.method} ${context.req.path}`,
+        detail: `There is no ${context.req.method} ${context.req.path.slice(0, 200)}`,
         hint: "See /api/v1/reference for what there is.",
       }),
     )
   );
-  app.use(bodyLimit({
-    maxSize: BODY_BYTES,
-    onError() {
-      throw new ProblemError("too_large", {
-        detail: `The body has more than ${BODY_BYTES} bytes`,
-        hint: "Send less.",
-      });
-    },
-  }));
-  const define = definer(app, guards);
-  const pool = new StreamPool(deps.limits ?? STREAM_LIMITS, (context) => deps.stillValid?.(context) ?? true);
+  const define = definer(app);
+  const pool = new StreamPool(
+    deps.limits ?? STREAM_LIMITS,
+    (context) => stillValid(deps.access, context),
+  );
   pairRoutes(define, deps);
   vmRoutes(define, deps);
   eventRoutes(define, { ...deps, pool });
   settingsRoutes(define, deps);
+  accessRoutes(define, deps.access);
+  documentRoutes(app, { define, version: deps.version });
+  return app;
+}
+
+/** /metrics, where Prometheus looks for it: the same as /api/v1/metrics. To be mounted at the top. */
+export function metricsRoute(deps: ApiDeps): OpenAPIHono<Env> {
+  const app = new OpenAPIHono<Env>();
+  metricsAt(definer(app), deps);
   return app;
 }

@@ -2,12 +2,12 @@
  * The same declaration checks requests, guards the route and makes the OpenAPI document. */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import type { z } from "zod";
 import type { Permission, Principal } from "../../lib/model/access.ts";
-import { ProblemError, problemView } from "../../lib/model/problem.ts";
+import { problemView } from "../../lib/model/problem.ts";
 import type { Env } from "../deps.ts";
-import { PROBLEM_TYPE } from "./problem.ts";
+import { principalOf, requireFresh, requirePermission } from "../security/require.ts";
 
 type Schema = z.ZodType | undefined;
 type Out<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined;
@@ -20,8 +20,8 @@ export interface RouteRule<Params extends Schema, Query extends Schema, Body ext
   tag: string;
   summary: string;
   permission: Permission;
-  /** The password must have been given again just now. */
-  fresh?: boolean;
+  /** The password must have been given again just now; "person": and no token does, since it could make itself another. */
+  fresh?: boolean | "person";
   params?: Params;
   query?: Query;
   body?: Body;
@@ -42,11 +42,7 @@ export interface Asked<Params extends Schema, Query extends Schema, Body extends
   context: Context<Env>;
 }
 
-/** Checks made before a route's handler. Given by ui/security, so that pages and API have the same. */
-export interface Guards {
-  requirePermission(permission: Permission): MiddlewareHandler<Env>;
-  requireFresh(): MiddlewareHandler<Env>;
-}
+const PROBLEM_TYPE = "application/problem+json";
 
 function isSchema(answer: unknown): answer is z.ZodType {
   return typeof (answer as { safeParse?: unknown } | undefined)?.safeParse === "function";
@@ -66,18 +62,8 @@ function responses(rule: RouteRule<Schema, Schema, Schema, unknown>) {
   return { [answer === undefined ? 204 : rule.status ?? 200]: success, default: problem };
 }
 
-/** Who asks. Guards have run: there is somebody. */
-export function principalOf(context: Context<Env>): Principal {
-  const principal = context.get("principal");
-  if (principal !== null && principal !== undefined) return principal;
-  throw new ProblemError("unauthenticated", {
-    detail: "Nobody is logged in",
-    hint: "Log in, or send a token: Authorization: Bearer TOKEN.",
-  });
-}
-
 /** Makes a declarer of routes on `app`. */
-export function definer(app: OpenAPIHono<Env>, guards: Guards) {
+export function definer(app: OpenAPIHono<Env>) {
   return function define<
     Answer,
     Params extends Schema = undefined,
@@ -93,10 +79,10 @@ export function definer(app: OpenAPIHono<Env>, guards: Guards) {
       tags: [rule.tag],
       summary: rule.summary,
       "x-permission": rule.permission,
-      "x-fresh": rule.fresh === true,
+      "x-fresh": rule.fresh ?? false,
       middleware: [
-        guards.requirePermission(rule.permission),
-        ...(rule.fresh === true ? [guards.requireFresh()] : []),
+        requirePermission(rule.permission),
+        ...(rule.fresh === undefined ? [] : [requireFresh({ person: rule.fresh === "person" })]),
       ],
       request: {
         ...(rule.params === undefined ? {} : { params: rule.params }),

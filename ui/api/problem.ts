@@ -1,33 +1,10 @@
-/** Errors as application/problem+json (RFC 9457). */
+/** What went wrong, as the problem that it is: requests that a schema refuses, and errors of the library. */
 
-import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
-import { EdgeError, InputError, RefusedError } from "../../lib/errors.ts";
-import { ProblemError, PROBLEMS, problemType, type ProblemView } from "../../lib/model/problem.ts";
-
-/** Media type of every error. */
-export const PROBLEM_TYPE = "application/problem+json";
-
-const TITLES: Readonly<Record<keyof typeof PROBLEMS, string>> = {
-  invalid: "What was sent is not right",
-  unauthenticated: "Not logged in",
-  reauthenticate: "The password is needed again",
-  forbidden: "Not allowed for this role",
-  origin: "The request came from another site",
-  not_found: "There is no such thing",
-  exists: "It exists already",
-  conflict: "It was changed meanwhile",
-  refused: "It would not be safe now",
-  too_large: "Too large",
-  media_type: "Not JSON",
-  host: "Not a name of this node",
-  too_many: "Too many",
-  failed: "It did not work",
-  unprivileged: "This node may look, but not act",
-  not_paired: "There is no second node",
-  peer_unreachable: "The other node is not heard",
-};
+import { InputError, RefusedError } from "../../lib/errors.ts";
+import { ProblemError } from "../../lib/model/problem.ts";
+import { asProblem } from "../security/problem.ts";
 
 /** "disks.0.path" as people write it: "disks[0].path". */
 function dotted(path: readonly PropertyKey[]): string {
@@ -60,7 +37,7 @@ export function invalidRequest(error: z.core.$ZodError, where: string): ProblemE
 
 function ofHttp(error: HTTPException): ProblemError {
   if (error.status === 415) {
-    return new ProblemError("media_type", {
+    return new ProblemError("invalid", {
       detail: "The body is not application/json",
       hint: "Send JSON, with the header Content-Type: application/json.",
     });
@@ -89,34 +66,5 @@ export function problemOf(error: unknown): ProblemError {
   if (error instanceof RefusedError) {
     return new ProblemError("refused", { detail: error.message, hint: error.hint });
   }
-  if (error instanceof EdgeError) {
-    return new ProblemError("failed", { detail: `${error.op}: ${error.message}`, hint: error.hint });
-  }
-  return new ProblemError("failed", {
-    detail: "The node made a mistake of its own",
-    hint: "Look into the node's log, and send a support bundle with your report.",
-  });
-}
-
-/** A problem as it is sent. */
-export function problemBody(error: ProblemError): ProblemView {
-  return {
-    type: problemType(error.code),
-    title: TITLES[error.code],
-    status: PROBLEMS[error.code].status,
-    code: error.code,
-    detail: error.message,
-    hint: error.hint,
-    fields: error.fields.map((field) => ({ ...field })),
-  };
-}
-
-/** The answer to a request that ended in `error`. */
-export function problemResponse(context: Context, error: unknown): Response {
-  const problem = problemOf(error);
-  const { status } = PROBLEMS[problem.code];
-  return context.body(JSON.stringify(problemBody(problem)), status, {
-    "Content-Type": PROBLEM_TYPE,
-    "Cache-Control": "no-store",
-  });
+  return asProblem(error);
 }

@@ -48,6 +48,18 @@ function alertRoutes(define: Define, deps: WebDeps): void {
   }, ({ body, actor }) => alerts.test(body.channel, actor));
 }
 
+/** Declares /metrics. */
+export function metricsAt(define: Define, { backend }: WebDeps): void {
+  define({
+    method: "get",
+    path: "/metrics",
+    tag: "Status",
+    summary: "Metrics for Prometheus; the same at /metrics",
+    permission: "view",
+    answer: { media: "text/plain", description: "Prometheus' text format" },
+  }, async ({ context }) => context.body(await backend.metrics(), 200, { "Content-Type": METRICS }));
+}
+
 /** Declares these routes. */
 export function settingsRoutes(define: Define, deps: WebDeps): void {
   const { backend } = deps;
@@ -83,12 +95,5 @@ export function settingsRoutes(define: Define, deps: WebDeps): void {
       "Content-Disposition": 'attachment; filename="iservft-edge-support.tar.gz"',
       "Cache-Control": "no-store",
     }));
-  define({
-    method: "get",
-    path: "/metrics",
-    tag: "Status",
-    summary: "Metrics for Prometheus; the same at /metrics",
-    permission: "view",
-    answer: { media: "text/plain", description: "Prometheus' text format" },
-  }, async ({ context }) => context.body(await backend.metrics(), 200, { "Content-Type": METRICS }));
+  metricsAt(define, deps);
 }
