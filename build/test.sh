@@ -8,7 +8,7 @@ sh "$ROOT/build/setup.sh" || exit 1
 cd "$ROOT" || exit 1
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log".*' EXIT
 passed=0
 failed=0
 
@@ -40,12 +40,28 @@ step() {
     failed=$((failed + step_failed))
 }
 
+# aside NAME COMMAND...: begins it beside the steps, with what they leave of the machine; `gathered` counts it when it has ended.
+aside() {
+    aside_name=$1
+    shift
+    { nice -n 19 "$@" >"$log.aside" 2>&1; echo $? >"$log.aside-code"; } &
+    aside_pid=$!
+}
+
+gathered() {
+    wait "$aside_pid"
+    step "$aside_name" sh -c 'cat "$0"; exit "$(cat "$0-code")"' "$log.aside"
+}
+
 step "formatting, lint, types, tidiness" deno task --quiet check
 # Compiled side by side, run one after the other; one part's failure hides no other's.
 step "the engine in C, compiled" make -s -k -j "$(nproc)" -C ffi programs
+# Minutes of one core, and no clock in it: it needs nothing of the others.
+aside "the decision, simulated" deno test -A test/sim
 step "the engine in C, under sanitizers" make -s -k -C ffi test
 step "the one binary" deno task --quiet build
-step "TypeScript" deno task --quiet test
+step "TypeScript" deno test -A --ignore=test/sim test/
+gathered
 
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
