@@ -4,7 +4,7 @@
 
 import { EdgeError, errorText } from "../lib/errors.ts";
 import { buildNative, NATIVE } from "./native.ts";
-import { bundle, pack, type PackedFile } from "./pack.ts";
+import { bundle, pack, type PackedFile, WORKERS } from "./pack.ts";
 import { BuildError, CACHE, exists, ROOT, run } from "./run.ts";
 
 const OUTPUT = `${ROOT}/dist/iservft-edge`;
@@ -36,6 +36,7 @@ async function compile(): Promise<boolean> {
   try {
     await run([
       ...[Deno.execPath(), "compile", "--quiet", "--allow-all", "--no-prompt", "--self-extracting"],
+      ...WORKERS.flatMap((worker) => ["--include", `${ROOT}/${worker}`]),
       ...["--include", assets, "--output", `${OUTPUT}.compiled`, `${ROOT}/main.ts`],
     ], { cwd: ROOT });
     await prove(`${OUTPUT}.compiled`, "deno compile");

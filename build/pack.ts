@@ -2,7 +2,7 @@
  * is described in launcher/launcher.h. */
 
 import { createHash } from "node:crypto";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { BuildError, CACHE, exists, filesIn, outdated, ROOT, run } from "./run.ts";
 
 /** A file that goes into the packed program. */
@@ -111,6 +111,19 @@ export async function pack(files: readonly PackedFile[], output: string): Promis
   await Deno.rename(`${output}.new`, output);
 }
 
+/** Modules that are started as workers: each is a bundle of its own beside main.js, found by its name (lib/observe/store_thread.ts). */
+export const WORKERS: readonly string[] = ["lib/observe/store_worker.ts"];
+
+/** Bundles each worker into one file of `directory`. */
+export async function bundleWorkers(directory: string): Promise<void> {
+  for (const worker of WORKERS) {
+    const made = `${directory}/${basename(worker, ".ts")}.js`;
+    await run([Deno.execPath(), "bundle", "--quiet", "--platform", "deno", "-o", made, `${ROOT}/${worker}`], {
+      cwd: ROOT,
+    });
+  }
+}
+
 /** Bundles main.ts and all that it may load into `directory`, one file for the start and others for what is loaded later. */
 export async function bundle(directory: string): Promise<PackedFile[]> {
   await Deno.remove(directory, { recursive: true }).catch((error) => {
@@ -129,6 +142,7 @@ export async function bundle(directory: string): Promise<PackedFile[]> {
     ],
     `${ROOT}/main.ts`,
   ], { cwd: ROOT });
+  await bundleWorkers(directory);
   const made = filesIn(directory, "");
   if (!made.includes(`${directory}/main.js`)) {
     throw new BuildError(`deno bundle made no main.js but ${made.join(", ") || "nothing"}`, {
