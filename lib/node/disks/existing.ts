@@ -1,0 +1,175 @@
+/** Whether a raw image or a block device that is here already can be a VM's disk: nothing else may use it. */
+
+import { ProblemError } from "../../model/problem.ts";
+import { checkSize } from "./files.ts";
+import { magicProblem } from "./magic.ts";
+
+/** A disk that a VM has. */
+export interface UsedDisk {
+  vm: string;
+  /** Absolute. */
+  path: string;
+}
+
+/** What the kernel says. Passed in, so that tests can have it say anything. */
+export interface KernelView {
+  /** A file below /proc or /sys as text; null: it is not there. */
+  read(path: string): string | null;
+  /** Names in a directory below /sys; [] when it is not there. */
+  list(path: string): string[];
+}
+
+/** This host's. */
+export const thisKernel: KernelView = {
+  read(path) {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch {
+      return null;
+    }
+  },
+  list(path) {
+    try {
+      return [...Deno.readDirSync(path)].map((entry) => entry.name);
+    } catch {
+      return [];
+    }
+  },
+};
+
+function major(device: number): number {
+  return (device >>> 8) & 0xfff; // as far as the kernel's numbers go today
+}
+
+function minor(device: number): number {
+  return (device & 0xff) | ((device >>> 12) & 0xfff00);
+}
+
+function refused(path: string, said: { what: string; hint: string }): ProblemError {
+  return new ProblemError("conflict", { detail: `${path} ${said.what}`, hint: said.hint });
+}
+
+/** Where a device is mounted or used as swap; undefined: nowhere. */
+function deviceUse(device: string, kernel: KernelView): string | undefined {
+  for (const line of (kernel.read("/proc/self/mountinfo") ?? "").split("\n")) {
+    const fields = line.split(" ");
+    if (fields[2] === device) return `is mounted at ${fields[4]}`;
+  }
+  const name = /^DEVNAME=(.*)$/m.exec(kernel.read(`/sys/dev/block/${device}/uevent`) ?? "")?.[1];
+  const swaps = (kernel.read("/proc/swaps") ?? "").split("\n").map((line) => line.split(/\s+/)[0]);
+  if (name !== undefined && swaps.includes(`/dev/${name}`)) return "is used as swap";
+  const holders = kernel.list(`/sys/dev/block/${device}/holders`);
+  if (holders.length > 0) return `is part of ${holders.join(", ")} (LVM, RAID or encryption)`;
+  return undefined;
+}
+
+function deviceProblem(path: string, rdev: number, kernel: KernelView): ProblemError | undefined {
+  const device = `${major(rdev)}:${minor(rdev)}`;
+  const top = `/sys/dev/block/${device}`;
+  const parts = kernel.list(top).filter((name) => kernel.read(`${top}/${name}/partition`) !== null);
+  for (const name of [null, ...parts]) {
+    const which = name === null ? device : kernel.read(`${top}/${name}/dev`)?.trim() ?? "";
+    const use = deviceUse(which, kernel);
+    if (use === undefined) continue;
+    return refused(path, {
+      what: name === null ? use : `has a partition, ${name}, that ${use}`,
+      hint: "Give a device that nothing on this node uses; whatever is on it becomes the VM's.",
+    });
+  }
+  if (kernel.read(`${top}/ro`)?.trim() === "1") {
+    return refused(path, { what: "is read-only", hint: "Give a device that can be written." });
+  }
+  return undefined;
+}
+
+function fileProblem(path: string, found: Deno.FileInfo, kernel: KernelView): ProblemError | undefined {
+  for (const name of kernel.list("/sys/block").filter((block) => block.startsWith("loop"))) {
+    if (kernel.read(`/sys/block/${name}/loop/backing_file`)?.trim() === path) {
+      return refused(path, {
+        what: `is in use: /dev/${name} shows it`,
+        hint: `Detach it first: losetup -d /dev/${name}`,
+      });
+    }
+  }
+  const device = `${major(found.dev).toString(16).padStart(2, "0")}:${
+    minor(found.dev).toString(16).padStart(2, "0")
+  }`;
+  const inode = `${device}:${found.ino}`;
+  const lock = (kernel.read("/proc/locks") ?? "").split("\n").find((line) =>
+    line.split(/\s+/).includes(inode)
+  );
+  if (lock === undefined) return undefined;
+  const pid = Number(lock.trim().split(/\s+/)[4]);
+  return refused(path, {
+    what: `is in use: ${pid > 0 ? `process ${pid}` : "another program"} has a lock on it`,
+    hint: "Shut down the VM or program that uses it.",
+  });
+}
+
+function size(path: string): number {
+  try {
+    using file = Deno.openSync(path, { read: true, write: true });
+    return file.seekSync(0, Deno.SeekMode.End);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
+    throw new ProblemError("invalid", {
+      detail: `${path} may not be written by the node's service`,
+      hint: "Let it write the image (chown, chmod), or copy it elsewhere.",
+    });
+  }
+}
+
+/** Checks that `path` (absolute) can be a disk, and says its size. Throws ProblemError when it is not there, is neither a raw image nor a block
+ * device, has no possible size, or something else uses it. */
+export function checkExisting(
+  path: string,
+  options: { used: readonly UsedDisk[]; kernel?: KernelView },
+): { path: string; bytes: number; device: boolean } {
+  const kernel = options.kernel ?? thisKernel;
+  let real: string;
+  let found: Deno.FileInfo;
+  try {
+    real = Deno.realPathSync(path);
+    found = Deno.statSync(real);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new ProblemError("not_found", {
+      detail: `${path} is not there`,
+      hint: "Give the path of an image or device of this node, or let a new disk be made.",
+    });
+  }
+  const device = found.isBlockDevice === true;
+  if (!found.isFile && !device) {
+    throw new ProblemError("invalid", {
+      detail: `${path} is neither a file nor a block device`,
+      hint: "Give a raw image, or a device such as /dev/vg0/press-1.",
+    });
+  }
+  for (const other of options.used) {
+    if (!same(real, found, other.path)) continue;
+    throw refused(path, { what: `is a disk of ${other.vm} already`, hint: "Give each VM disks of its own." });
+  }
+  const problem = device ? deviceProblem(path, found.rdev ?? 0, kernel) : fileProblem(real, found, kernel);
+  if (problem !== undefined) throw problem;
+  const bytes = size(real);
+  checkSize(path, bytes);
+  const wrong = magicProblem(real, "raw");
+  if (wrong !== undefined && !device) {
+    throw new ProblemError("invalid", {
+      detail: `${path} is no raw image: it ${wrong.what.replace("is no raw image, but ", "begins as ")} does`,
+      hint: "Import it instead, with the format that it has.",
+    });
+  }
+  return { path: real, bytes, device };
+}
+
+function same(real: string, found: Deno.FileInfo, other: string): boolean {
+  try {
+    const there = Deno.statSync(other);
+    if (found.isBlockDevice && there.isBlockDevice) return found.rdev === there.rdev;
+    return found.dev === there.dev && found.ino === there.ino;
+  } catch {
+    return real === other; // it is not there now, and will be
+  }
+}
