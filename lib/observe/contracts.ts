@@ -30,6 +30,8 @@ export interface ObserverState {
 
 /** Keeps events and samples, and answers what was. */
 export interface ObserverContract extends Recorder, AsyncDisposable {
+  /** Keeps an event of the other node, as that one took it. Never throws, never waits. */
+  taken(event: Omit<EventView, "id">): void;
   query(query: EventQuery): Promise<EventView[]>;
   /** At most `points`, thinned; where nothing was measured stands one sample with nothing but nulls. */
   history(vm: string, range: { from_ms: number; to_ms: number; points: number }): Promise<VmSample[]>;

@@ -99,6 +99,20 @@ export class Observer implements ObserverContract {
     }
   }
 
+  taken(event: Omit<EventView, "id">): void {
+    try {
+      this.#thread.event({
+        ...event,
+        name: event.name.slice(0, NAME_CHARS),
+        code: event.code.slice(0, NAME_CHARS),
+        params: bounded(event.params),
+        text: event.text.slice(0, TEXT_CHARS),
+      });
+    } catch (error) {
+      this.#options.warn(`an event could not be taken: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
   sample(vm: string, sample: VmSample): void {
     try {
       const now = this.#options.nowMs();
