@@ -102,8 +102,8 @@ export interface Users {
 export interface Sessions {
   /** Throws unauthenticated (which of name, password, code was wrong is not said), or too_many. */
   begin(given: Credentials, caller: Caller): Promise<{ secret: string; session: Session }>;
-  /** null: unknown, ended, expired. Counts as use. */
-  find(secret: string): Session | null;
+  /** null: unknown, ended, expired. Counts as use, unless `use` is false. */
+  find(secret: string, options?: { use?: boolean }): Session | null;
   /** Makes a session fresh again for five minutes. */
   reauthenticate(session: Session, given: { password: string; code: string }, caller: Caller): Promise<void>;
   list(user: string, current: Session | null): SessionView[];

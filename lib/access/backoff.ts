@@ -1,0 +1,105 @@
+/** Wrong passwords cost time: for one account from one address, for an address, and for an account from everywhere. What is counted does
+ * not depend on whether there is such an account. */
+
+import { ProblemError } from "../model/problem.ts";
+import { addressKey } from "./rate.ts";
+
+interface Rule {
+  /** Failures that cost nothing. */
+  free: number;
+  /** Longest wait, ms. */
+  maxMs: number;
+}
+
+/** An account from everywhere waits a minute at most, so nobody can lock its owner out for long; and not at an address where the owner
+ * has signed in before. */
+const RULES = {
+  both: { free: 5, maxMs: 15 * 60_000 },
+  address: { free: 15, maxMs: 15 * 60_000 },
+  name: { free: 20, maxMs: 60_000 },
+} satisfies Record<string, Rule>;
+/** A key without a failure for so long begins anew. */
+const FORGET_MS = 60 * 60_000;
+const KEYS_MAX = 8192;
+const KNOWN_MAX = 1024;
+
+interface Count {
+  failures: number;
+  until_ms: number;
+  at_ms: number;
+}
+
+/** One try. Until it succeeded it counts as a failure, so that many at once count too. */
+export interface Attempt {
+  succeeded(): void;
+  /** It made the account wait: say so. */
+  readonly locked: boolean;
+}
+
+export class Backoff {
+  readonly #nowMs: () => number;
+  readonly #counts = new Map<string, Count>();
+  readonly #known = new Set<string>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  /** Throws too_many while one of the three has to wait. */
+  begin(name: string, address: string): Attempt {
+    const from = addressKey(address);
+    const pair = `${name} ${from}`;
+    const keys: [string, Rule][] = [[`both ${pair}`, RULES.both], [`address ${from}`, RULES.address]];
+    if (!this.#known.has(pair)) keys.push([`name ${name}`, RULES.name]);
+    const wait = Math.max(...keys.map(([key]) => (this.#current(key)?.until_ms ?? 0) - this.#nowMs()));
+    if (wait > 0) {
+      throw new ProblemError("too_many", {
+        detail: "Too many wrong passwords.",
+        hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
+      });
+    }
+    const counts = keys.map(([key, rule]) => this.#failed(key, rule));
+    return {
+      locked: counts[0]!.failures === RULES.both.free || counts[2]?.failures === RULES.name.free,
+      succeeded: () => {
+        for (const count of counts) {
+          count.failures = Math.max(0, count.failures - 1);
+          count.until_ms = 0;
+        }
+        this.#counts.delete(`both ${pair}`);
+        this.#known.delete(pair);
+        this.#known.add(pair);
+        if (this.#known.size > KNOWN_MAX) this.#known.delete(this.#known.values().next().value!);
+      },
+    };
+  }
+
+  /** Until when an account has to wait wherever it comes from, Unix ms; null: it need not. */
+  lockedUntil(name: string): number | null {
+    const until = this.#current(`name ${name}`)?.until_ms ?? 0;
+    return until > this.#nowMs() ? until : null;
+  }
+
+  #current(key: string): Count | undefined {
+    const count = this.#counts.get(key);
+    if (count === undefined || this.#nowMs() - count.at_ms < FORGET_MS) return count;
+    this.#counts.delete(key);
+    return undefined;
+  }
+
+  #failed(key: string, rule: Rule): Count {
+    const now = this.#nowMs();
+    const failures = (this.#current(key)?.failures ?? 0) + 1;
+    const over = failures - rule.free;
+    const wait = over < 0 ? 0 : Math.min(rule.maxMs, 1000 * 2 ** Math.min(over, 20));
+    const count = { failures, until_ms: now + wait, at_ms: now };
+    this.#counts.delete(key); // and in again, at the end: the first failed longest ago
+    if (this.#counts.size >= KEYS_MAX) this.#counts.delete(this.#counts.keys().next().value!);
+    this.#counts.set(key, count);
+    return count;
+  }
+}
