@@ -32,6 +32,8 @@ export interface DiskWork {
     directory: string,
     job: { progress(done: number, total?: number): void; signal: AbortSignal },
   ): Promise<FinishedDisk[]>;
+  /** Removes what `prepare` made: nothing becomes of the VM. */
+  discard(disks: readonly FinishedDisk[]): void;
 }
 
 /** The parts. The controller does not close them: who made them does. */
@@ -184,7 +186,12 @@ export class Controller implements Backend, Disposable {
     const total = await disks.size(vm);
     const { view, done } = jobs.start({ kind, subject: vm.name, unit: "bytes", total }, async (job) => {
       const made = await disks.prepare(vm, vms.directoryOf(vm.name), job);
-      await vms.add(vm, made, actor);
+      try {
+        await vms.add(vm, made, actor);
+      } catch (error) {
+        disks.discard(made);
+        throw error;
+      }
     });
     const ended = (code: "job.done" | "job.failed", params: Record<string, string>) =>
       observer.event({

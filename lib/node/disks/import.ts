@@ -155,14 +155,20 @@ function complaintHint(complaints: string): string {
     "It is damaged or of a kind that is not known: copy it again, or convert it to raw where it comes from.";
 }
 
+/** Looks at an image's file alone: quick. Throws ProblemError when it is not there or does not begin as one of its format. */
+export function checkSource({ path, format }: ImageSource): { path: string; bytes: number } {
+  const source = wholeFile(path);
+  const wrong = magicProblem(source, format);
+  if (wrong !== undefined) throw invalid(path, wrong);
+  return { path: source, bytes: Deno.statSync(source).size };
+}
+
 /** Looks at an image, and throws ProblemError unless it is whole and what it is said to be. */
 export async function inspectImage(
   { path, format }: ImageSource,
   options: { place: QemuImgPlace; signal?: AbortSignal },
 ): Promise<ImageFacts> {
-  const source = wholeFile(path);
-  const wrong = magicProblem(source, format);
-  if (wrong !== undefined) throw invalid(path, wrong);
+  const source = checkSource({ path, format }).path;
   const common = { source, write_bytes: NO_BYTES, ...(options.signal ? { signal: options.signal } : {}) };
   const looked = await runQemuImg({
     ...common,
