@@ -1,18 +1,49 @@
-/** Files that are whole and there after a power cut: the old content or the new one. A leaf. */
+/** Small files that are there, whole, after a power cut. A leaf. */
 
 import { dirname } from "node:path/posix";
 
-/** Replaces `path` by `content`, durably. What was there stays until the new one is on stable storage. */
-export function writeDurableFile(path: string, content: string | Uint8Array, mode: number): void {
-  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  const fresh = `${path}.new`;
+function syncDirectory(path: string): void {
+  using directory = Deno.openSync(path);
+  directory.syncSync();
+}
+
+/** Replaces a file's contents: afterwards it holds these for good, or, when power is lost on the way, either the old ones or these. */
+export function replaceFile(path: string, { text, mode }: { text: string; mode: number }): void {
+  const part = `${path}.new`;
   {
-    using file = Deno.openSync(fresh, { write: true, create: true, truncate: true, mode });
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(file.writeSync(rest));
+    using file = Deno.openSync(part, { write: true, create: true, truncate: true, mode });
+    const bytes = new TextEncoder().encode(text);
+    for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
     file.syncSync();
   }
-  Deno.chmodSync(fresh, mode); // one that was left over may have another
-  Deno.renameSync(fresh, path);
-  using directory = Deno.openSync(dirname(path));
-  directory.syncSync();
+  Deno.renameSync(part, path);
+  syncDirectory(dirname(path));
+}
+
+/** Gives a file another's name, for good. */
+export function moveFile(from: string, to: string): void {
+  Deno.renameSync(from, to);
+  syncDirectory(dirname(to));
+  if (dirname(from) !== dirname(to)) syncDirectory(dirname(from));
+}
+
+/** Removes a file that may not be there, for good. */
+export function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  syncDirectory(dirname(path));
+}
+
+/** What a file holds; null: there is no such file. */
+export function readTextFile(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
 }

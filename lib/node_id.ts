@@ -26,6 +26,29 @@ function checkOf(values: readonly number[], index: number): number {
   return values.reduceRight((sum, value) => doubled(sum ^ value), 0) ^ (index + 1);
 }
 
+/** Small letters, and 0, 1, 8 for O, I, B: what people type. */
+function plainOf(text: string): string {
+  return text.trim().toUpperCase().replace(/0/g, "O").replace(/1/g, "I").replace(/8/g, "B");
+}
+
+/** Writes bits for people: groups of characters, of which the last is a check over all. The number of bits
+ * is a multiple of five. */
+export function writeCode(bytes: Uint8Array): string {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+  const values = (bits.match(/.{5}/g) ?? []).map((five) => Number.parseInt(five, 2));
+  const text = [...values, checkOf(values, 0)].map((value) => ALPHABET[value]).join("");
+  return (text.match(/.{1,3}/g) ?? []).join("-");
+}
+
+/** Reads what writeCode() wrote and a person typed, to the form that it was written in; null: mistyped. */
+export function readCode(text: string, { characters }: { characters: number }): string | null {
+  const plain = plainOf(text).replace(/[-\s]/g, "");
+  const values = [...plain].map((character) => ALPHABET.indexOf(character));
+  if (values.length !== characters || values.includes(-1)) return null;
+  if (checkOf(values.slice(0, -1), 0) !== values.at(-1)) return null;
+  return (plain.match(/.{1,3}/g) ?? []).join("-");
+}
+
 /** The ID of the hash of a certificate. */
 function written(hash: Uint8Array): string {
   const bits = [...hash].map((byte) => byte.toString(2).padStart(8, "0")).join("").padEnd(GROUPS * 20, "0");
@@ -55,7 +78,7 @@ function groupProblem(group: string, index: number): string | undefined {
 
 /** Reads an ID that a person typed: small letters, blanks instead of hyphens, and 0, 1, 8 for O, I, B are understood. */
 export function readNodeId(text: string): ReadNodeId {
-  const plain = text.trim().toUpperCase().replace(/0/g, "O").replace(/1/g, "I").replace(/8/g, "B");
+  const plain = plainOf(text);
   const parts = plain.split(/[-\s]+/);
   const joined = parts.join("");
   const groups = parts.length === 1 ? joined.match(/.{1,5}/g) ?? [] : parts;

@@ -35,6 +35,18 @@ export interface PairingLimits {
   admission: Partial<AdmissionLimits>;
 }
 
+/** What holds unless told otherwise. */
+export const PAIRING_LIMITS: PairingLimits = {
+  inviteMs: 600_000,
+  attempts: 5,
+  handshakeMs: 15_000,
+  compareMs: 300_000,
+  heartbeatMs: 1000,
+  silentMs: 3000,
+  retryMs: 3000,
+  admission: {},
+};
+
 /** What openPairing() is given. */
 export interface PairingOptions {
   places: NodePlaces;

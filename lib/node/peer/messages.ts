@@ -80,6 +80,12 @@ export const REFUSALS = [
   "stopping",
   "removed",
   "malformed",
+  "no_invite",
+  "wrong_code",
+  "void",
+  "mismatch",
+  "cancelled",
+  "storage",
 ] as const;
 export const refusalSchema = z.object({ code: z.enum(REFUSALS), error: text, hint: text });
 export type Refusal = z.infer<typeof refusalSchema>;
