@@ -77,6 +77,8 @@ const COMMANDS: readonly Command[] = [
 export function operatorView(state: GroupState, engine: SyncProgress) {
   const commands = COMMANDS.map((command) => [command, commandProblem(state, command, engine)] as const);
   return {
+    phase_step: "step" in state.phase ? state.phase.step : "",
+    phase_why: "why" in state.phase ? state.phase.why : "",
     auto_protect: state.settings.autoProtect,
     confirmed_off: state.confirmedOff,
     commands: Object.fromEntries(commands),

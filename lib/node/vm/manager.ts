@@ -1,38 +1,134 @@
 /** The VMs of a node: their settings, their runners, what is shown of them and what is done with them. */
 
+import { errorText } from "../../errors.ts";
 import type { Actor, Duplex, VmBackend } from "../../model/backend.ts";
 import { ProblemError } from "../../model/problem.ts";
 import type { SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../model/vm.ts";
+import { vmName } from "../../model/vm.ts";
+import { servedDisks } from "../../vm/spec.ts";
+import { needOvmf } from "../disks/firmware.ts";
+import { Actions } from "./actions.ts";
+import { Consoles } from "./consoles.ts";
+import { logLines, LOGS } from "./logs.ts";
+import { clearAway, imageBytes } from "./images.ts";
+import { Members, missing } from "./members.ts";
 import type { VmManagerOptions } from "./options.ts";
-import type { VmReport } from "./records.ts";
+import { hasVm } from "./phases.ts";
+import { type Tombstone, type VmRecord, type VmReport, VMS_MAX } from "./records.ts";
+
+import { Reports } from "./reports.ts";
+import { SettingsSync } from "./settings_sync.ts";
+import { VmStore } from "./store.ts";
+import { makeFile, patchFile } from "./vm_file.ts";
 
 /** A disk that is there: its path as in the VM's file (relative ones are below DATA/vms), and its size. */
 export interface FinishedDisk {
   path: string;
   bytes: number;
+  /** Left out: a disk. */
+  role?: "disk" | "uefi-vars";
 }
+
+/** How often listeners hear of changes at most. */
+const TELL_MS = 100;
+/** How long a deleted VM's runner may take to end. */
+const GONE_MS = 20_000;
 
 export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   readonly #options: VmManagerOptions;
+  readonly #store: VmStore;
+  readonly #members: Members;
+  readonly #reports: Reports;
+  readonly #sync: SettingsSync;
+  readonly #actions: Actions;
+  readonly #consoles: Consoles;
+  readonly #watch: Disposable;
   readonly #listeners = new Set<() => void>();
+  #telling: ReturnType<typeof setTimeout> | undefined;
+  #removing: Promise<void> = Promise.resolve();
+  #closed = false;
 
   private constructor(options: VmManagerOptions) {
+    const { peer, places } = options;
     this.#options = options;
+    this.#store = new VmStore(`${places.data}/vms`);
+    this.#members = new Members({
+      manager: options,
+      store: this.#store,
+      theirs: (uuid) => this.#reports.theirs(uuid),
+      onChange: () => this.#changed(),
+      change: (name, change) => this.#change(name, change),
+    });
+    this.#reports = new Reports({
+      peer,
+      mine: () => ({ node: options.node().name, vms: this.#members.reports() }),
+      onTheirs: (vms) => {
+        for (const { name, sample, phase } of vms ?? []) {
+          if (sample !== null && hasVm(phase) && this.#store.get(name) !== undefined) {
+            options.recorder.sample(name, sample);
+          }
+        }
+        this.#tellSoon();
+      },
+    });
+    this.#sync = new SettingsSync({
+      store: this.#store,
+      peer,
+      id: () => options.node().id,
+      runsHere: (name) => this.#members.reports().some((one) => one.name === name && hasVm(one.phase)),
+      take: (record) => this.#take(record),
+      remove: (stone) => this.#forgetSoon(stone),
+      warn: (name, text) => this.#members.tell(name, "warning", { code: "vm.alarm", params: { text } }),
+      onChange: () => this.#changed(),
+    });
+    this.#actions = new Actions({
+      store: this.#store,
+      members: this.#members,
+      peer,
+      node: options.node,
+      configured: () => options.pairSettings() !== null,
+      change: (name, change) => this.#change(name, change),
+      settled: () => this.#sync.settled(),
+      until: (seen, bound_ms) => this.#until(seen, bound_ms),
+      now: () => this.#now(),
+    });
+    this.#consoles = new Consoles({
+      peer,
+      runDir: (name) => `${places.run}/${name}`,
+      dataDir: (name) => this.directoryOf(name),
+      place: (name) => {
+        const { holder, here } = this.#members.situation(name);
+        return holder === null ? null : holder === here ? "here" : "there";
+      },
+    });
+    peer.answer(LOGS.method, (params) => {
+      const { name, lines } = LOGS.question.parse(params);
+      return this.#logsHere(name, lines);
+    });
+    this.#watch = peer.onChange(() => this.pairChanged());
   }
 
   /** Reads the settings, adopts the runners that run, starts those that should. */
-  static open(options: VmManagerOptions): Promise<VmManager> {
-    return Promise.resolve(new VmManager(options));
+  static async open(options: VmManagerOptions): Promise<VmManager> {
+    const manager = new VmManager(options);
+    for (const { name, why } of manager.#store.problems) {
+      manager.#members.tell(name, "critical", {
+        code: "vm.alarm",
+        params: { text: `The settings of this VM cannot be read, it is left alone: ${why}` },
+      });
+    }
+    await manager.#members.open();
+    return manager;
   }
 
   /** All VMs, by name. Costs nothing. */
   views(): VmView[] {
-    return [];
+    return this.#store.all().map(({ record }) => this.#members.view(record.name));
   }
 
   /** What the runners of both nodes say; the other node's: null when it is not heard. For the picture of lines and arbiter. */
   reports(): { here: VmReport[]; there: VmReport[] | null } {
-    return { here: [], there: null };
+    return { here: this.#members.reports(), there: this.#reports.all() };
   }
 
   /** Called when a view may have changed, at most a few times a second. */
@@ -43,73 +139,253 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
 
   /** The directory for a VM's images. Absolute. */
   directoryOf(name: string): string {
-    return `${this.#options.places.data}/vms/${name}`;
+    return this.#store.place(vmName.parse(name));
   }
 
-  /** Checks a VM before its disks are made: name, settings, paths. Throws ProblemError with every field that is wrong. */
-  checkNew(_vm: VmCreate): void {
-    throw unbuilt();
+  /** Checks a VM before its disks are made: name, settings. Throws ProblemError with every field that is wrong. */
+  checkNew(vm: VmCreate): void {
+    if (this.#store.get(vm.name) !== undefined || this.#reports.all()?.some(({ name }) => name === vm.name)) {
+      throw new ProblemError("exists", {
+        detail: `There is a VM ${vm.name} already`,
+        hint: "Use another name.",
+      });
+    }
+    if (this.#store.all().length >= VMS_MAX) {
+      throw new ProblemError("too_many", { detail: `There are ${VMS_MAX} VMs`, hint: "Delete one first." });
+    }
+    const disks = vm.disks.map((_, index) => `${vm.name}/disk${index}.img`);
+    const firmware = vm.firmware === "bios" ? vm.firmware : { code: needOvmf().code, vars: "vars" };
+    makeFile(vm, { disks, firmware });
   }
 
   /** Adds a VM whose disks are there, and makes empty ones of the same size on the other node; starts it if that is wanted. */
-  add(_vm: VmCreate, _disks: readonly FinishedDisk[], _actor: Actor): Promise<VmView> {
-    throw unbuilt();
+  async add(vm: VmCreate, made: readonly FinishedDisk[], actor: Actor): Promise<VmView> {
+    this.checkNew(vm);
+    const { name } = vm;
+    const vars = made.find(({ role }) => role === "uefi-vars");
+    const disks = made.filter((disk) => disk !== vars);
+    const firmware = vars === undefined ? "bios" : { code: needOvmf().code, vars: vars.path };
+    const { text, spec } = makeFile(vm, { disks: disks.map(({ path }) => path), firmware });
+    this.#store.put({
+      uuid: crypto.randomUUID(),
+      name,
+      revision: 1,
+      by: this.#options.node().id,
+      at: this.#at(),
+      file: text,
+      active: text,
+      disks: [...disks, ...(vars === undefined ? [] : [vars])].map(({ bytes }) => bytes),
+      number: null,
+      wanted: { running: false, protected: vm.protect },
+    });
+    this.#store.note(name, { images: servedDisks(spec, this.#store.directory).map(({ image }) => image) });
+    await this.#members.add(name);
+    this.#members.tell(name, "info", { code: "vm.created", actor });
+    this.#sync.changed();
+    await this.#sync.settled();
+    if (vm.start) await this.act(name, "start", actor);
+    return this.#members.view(name);
   }
 
-  act(
-    _name: string,
-    _action: Exclude<VmAction, "delete" | "switchover">,
-    _actor: Actor,
+  async act(
+    name: string,
+    action: Exclude<VmAction, "delete" | "switchover">,
+    actor: Actor,
   ): Promise<{ detail: string }> {
-    throw unbuilt();
+    this.#known(name);
+    const { detail } = await this.#actions.act(name, action, actor);
+    await this.#reports.exchange();
+    return { detail };
   }
 
-  switchover(_name: string, _actor: Actor): Promise<SwitchoverView> {
-    throw unbuilt();
+  async switchover(name: string, actor: Actor): Promise<SwitchoverView> {
+    this.#known(name);
+    const { switchover } = await this.#actions.act(name, "switchover", actor);
+    await this.#reports.exchange();
+    if (switchover !== null) return switchover;
+    throw new ProblemError("failed", {
+      detail: "The other node did not say how the switchover went",
+      hint: "Look at the VM's state.",
+    });
   }
 
-  remove(_name: string, _options: { disks: boolean }, _actor: Actor): Promise<void> {
-    throw unbuilt();
+  async remove(name: string, options: { disks: boolean }, actor: Actor): Promise<void> {
+    const { record } = this.#known(name);
+    const { ok, why } = this.#members.view(name).actions.delete ?? { ok: false, why: "" };
+    if (!ok) {
+      throw new ProblemError("refused", { detail: `${name} cannot be deleted: ${why}`, hint: "Stop it." });
+    }
+    await this.#forget({ uuid: record.uuid, name, at: this.#at(), disks: options.disks });
+    const params = { disks: options.disks ? "deleted" : "kept" };
+    this.#members.tell(name, "warning", { code: "vm.deleted", params, actor });
+    this.#sync.changed();
+    await this.#sync.settled();
   }
 
-  update(
-    _name: string,
-    _patch: { revision: number; spec: Record<string, unknown> },
-    _actor: Actor,
+  async update(
+    name: string,
+    patch: { revision: number; spec: Record<string, unknown> },
+    actor: Actor,
   ): Promise<VmView> {
-    throw unbuilt();
+    const { record } = this.#known(name);
+    if (patch.revision !== record.revision) {
+      throw new ProblemError("conflict", {
+        detail: `${name} was changed meanwhile: it is at revision ${record.revision}, not ${patch.revision}`,
+        hint: "Look at it again, and change what is to be changed then.",
+      });
+    }
+    const { text, spec, keys } = patchFile(record.file, patch.spec);
+    if (keys.length === 0) return this.#members.view(name);
+    const served = servedDisks(spec, this.#store.directory);
+    const disks = served.map(({ image }) => imageBytes(image));
+    this.#store.note(name, { images: served.map(({ image }) => image) });
+    // What the runners of both nodes read stays as it is while there are any.
+    this.#change(name, { file: text, disks, ...(record.wanted.running ? {} : { active: text }) });
+    this.#members.tell(name, "info", { code: "vm.changed", params: { keys: keys.join(", ") }, actor });
+    await this.#sync.settled();
+    return this.#members.view(name);
   }
 
-  file(_name: string): Promise<string> {
-    throw unbuilt();
+  file(name: string): Promise<string> {
+    return Promise.resolve(this.#known(name).record.file);
   }
 
-  logs(_name: string, _options: { lines: number }): Promise<string[]> {
-    throw unbuilt();
+  async logs(name: string, { lines }: { lines: number }): Promise<string[]> {
+    this.#known(name);
+    const here = await this.#logsHere(name, lines);
+    return await logLines({ here, name, lines, peer: this.#options.peer, node: this.#options.node().name });
   }
 
-  switchovers(_name: string): Promise<SwitchoverView[]> {
-    throw unbuilt();
+  switchovers(name: string): Promise<SwitchoverView[]> {
+    return Promise.resolve(this.#known(name).local.switchovers.toReversed());
   }
 
   history(
     name: string,
     options: { from_ms: number; to_ms: number; points: number },
   ): Promise<VmSample[]> {
+    this.#known(name);
     return this.#options.history?.(name, options) ?? Promise.resolve([]);
   }
 
-  openConsole(_name: string, _kind: "serial" | "screen"): Promise<Duplex> {
-    throw unbuilt();
+  async openConsole(name: string, kind: "serial" | "screen"): Promise<Duplex> {
+    this.#known(name);
+    return await this.#consoles.open(name, kind);
   }
 
   /** The pair's settings or the other node changed. */
-  pairChanged(): void {}
+  pairChanged(): void {
+    this.#sync.changed();
+    this.#members.lookAll();
+    this.#changed();
+  }
 
   /** Lets go of the runners, which go on. */
-  async [Symbol.asyncDispose](): Promise<void> {}
-}
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#watch[Symbol.dispose]();
+    clearTimeout(this.#telling);
+    await this.#sync[Symbol.asyncDispose]();
+    await this.#reports[Symbol.asyncDispose]();
+    await this.#consoles[Symbol.asyncDispose]();
+    await this.#removing;
+    await this.#members[Symbol.asyncDispose]();
+    this.#listeners.clear();
+  }
 
-function unbuilt(): ProblemError {
-  return new ProblemError("failed", { detail: "This node has no VMs yet", hint: "Install a newer version." });
+  #known(name: string) {
+    const kept = this.#store.get(name);
+    if (kept === undefined) throw missing(name);
+    return kept;
+  }
+
+  #now(): number {
+    return this.#options.now?.() ?? Date.now();
+  }
+
+  #at(): string {
+    return new Date(this.#now()).toISOString();
+  }
+
+  #logsHere(name: string, lines: number): Promise<string[]> {
+    return this.#members.launcher.log({ vm: name, log: `${this.directoryOf(name)}/runner.log` }, lines);
+  }
+
+  /** A change of settings by this node. */
+  #change(name: string, change: Partial<VmRecord>): void {
+    const { record } = this.#known(name);
+    const by = this.#options.node().id;
+    this.#store.put({ ...record, ...change, revision: record.revision + 1, by, at: this.#at() });
+    this.#members.get(name).look();
+    this.#sync.changed();
+    this.#changed();
+  }
+
+  /** Settings from the other node. */
+  #take(record: VmRecord): void {
+    this.#store.put(record);
+    const told = (error: unknown) =>
+      this.#members.tell(record.name, "critical", {
+        code: "vm.alarm",
+        params: { text: `This node cannot take the VM: ${errorText(error).slice(0, 800)}` },
+      });
+    this.#members.add(record.name).then(() => this.#members.furnish(record)).catch(told);
+  }
+
+  #forgetSoon(stone: Tombstone): void {
+    this.#removing = this.#removing.then(() => this.#forget(stone)).catch((error) =>
+      this.#members.tell(stone.name, "warning", { code: "vm.alarm", params: { text: errorText(error) } })
+    );
+  }
+
+  /** Its runner is ended first: it may still wait here for the other node. */
+  async #forget(stone: Tombstone): Promise<void> {
+    const kept = this.#store.get(stone.name);
+    if (kept?.record.uuid !== stone.uuid) return this.#store.forget(stone);
+    if (kept.record.wanted.running) {
+      this.#store.put({ ...kept.record, wanted: { ...kept.record.wanted, running: false } });
+    }
+    const supervisor = this.#members.get(stone.name);
+    supervisor.look();
+    if (!await supervisor.gone(GONE_MS)) {
+      throw new ProblemError("failed", {
+        detail: `The runner of ${stone.name} has not ended`,
+        hint: "Try again in a minute.",
+      });
+    }
+    await this.#members.drop(stone.name);
+    this.#store.forget(stone);
+    clearAway(this.directoryOf(stone.name), stone);
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#closed) return;
+    this.#reports.changed();
+    this.#tellSoon();
+  }
+
+  #tellSoon(): void {
+    if (this.#closed) return;
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      void this.#consoles.follow(this.#members.running());
+      for (const listener of [...this.#listeners]) listener();
+    }, TELL_MS);
+  }
+
+  #until(seen: () => boolean, bound_ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!seen() && performance.now() < until && !this.#closed) return;
+        clearInterval(timer);
+        watch[Symbol.dispose]();
+        resolve(seen());
+      };
+      const until = performance.now() + bound_ms;
+      const watch = this.onChange(look);
+      const timer = setInterval(look, 250);
+      look();
+    });
+  }
 }

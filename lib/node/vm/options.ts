@@ -2,6 +2,7 @@
 
 import type { PairSettings } from "../../model/node.ts";
 import type { VmSample } from "../../model/vm.ts";
+import type { HostTuning } from "../../vm/host_config.ts";
 import type { NodePlaces, PeerChannel, Recorder } from "../contracts.ts";
 
 /** Raw images of a VM. */
@@ -29,10 +30,8 @@ export interface VmManagerOptions {
   ) => Promise<VmSample[]>;
   /** Unix time, ms. */
   now?: () => number;
-  /** User that QEMU runs as; undefined: root. */
-  qemuUser?: string | undefined;
-  /** Further lines for the VMs' host files: tables that PairSettings do not have, e.g. [fencing] and [rhythm]. */
-  hostToml?: string;
+  /** What of the VMs' host files is this machine's own (serve.toml). */
+  tuning: HostTuning;
   /** How runners are started; by default as units of systemd where it is the init. */
   runners?: "systemd" | "processes";
 }

@@ -23,8 +23,10 @@ export const vmRecord = z.strictObject({
   /** ID of the node that changed it last. */
   by: z.string().max(200),
   at: z.string().max(40),
-  /** Its file (vm.toml), the very one that the runners read. */
+  /** Its file, as it is to be from the next start on. */
   file: z.string().max(FILE_MAX),
+  /** The file with which it was started last (vm.toml): what the runners of both nodes read. */
+  active: z.string().max(FILE_MAX),
   /** Bytes of each disk of the file, in its order: the other node makes an empty one of the same size. */
   disks: z.array(z.number().int().min(0)).max(8),
   /** Ports 7820 + 4n; null: none was needed yet. */
@@ -68,7 +70,7 @@ export const vmReport = z.object({
   /** The step and the reason within the phase; "". */
   step: z.string().max(40),
   why: text,
-  /** Since when it is in this phase, Unix ms. */
+  /** Since when it is in this phase, Unix ms; 0: not known. */
   since_ms: z.number(),
   sentence: text,
   term: z.number(),
@@ -76,6 +78,8 @@ export const vmReport = z.object({
   silent: z.boolean(),
   /** An operator said that the other host is off. */
   confirmed_off: z.boolean(),
+  /** What an operator may say to this runner; a command that can do nothing now has why. */
+  commands: z.record(z.string().max(40), z.string().max(400).nullable()),
   /** The other node's runner, by its heartbeats. */
   peer: z.object({ role: z.number(), flags: z.number() }).nullable(),
   arbiter: z.enum(["none", "unknown", "reachable", "lost"]),

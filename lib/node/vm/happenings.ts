@@ -1,0 +1,143 @@
+/** What a runner says, as events of the node. Each node tells of its own runner; that two runners are protected is the primary's to tell. */
+
+import type { EventCode } from "../../model/english.ts";
+import type { NewEvent } from "../../model/event.ts";
+import type { Params, Severity } from "../../model/sentence.ts";
+import type { RunnerEvent } from "./runner_link.ts";
+
+/** Who is who. */
+export interface Who {
+  vm: string;
+  node: string;
+  peer: string;
+}
+
+/** The same alarm is told again only after this. */
+const REPEAT_MS = 60_000;
+/** Alarms that are remembered. */
+const ALARMS_MAX = 100;
+
+export function vmEvent(
+  vm: string,
+  severity: Severity,
+  said: { code: EventCode; params?: Params; actor?: string | null },
+): NewEvent {
+  const { code, params = {}, actor = null } = said;
+  return { severity, subject: "vm", name: vm, code, params, actor };
+}
+
+/** Follows one runner's events. */
+export class Happenings {
+  readonly #who: () => Who;
+  /** Why output was held last. */
+  #cause = "";
+  #waits = "";
+  readonly #alarms = new Map<string, number>();
+
+  constructor(who: () => Who) {
+    this.#who = who;
+  }
+
+  /** The events that one of a runner's is; `handed`: the other node says that it handed the VM over. */
+  of(event: RunnerEvent, now_ms: number, handed = false): NewEvent[] {
+    switch (event.event) {
+      case "state":
+        return this.#state(event, handed);
+      case "alarm":
+        return this.#alarm(String(event["text"]), now_ms);
+      case "problem":
+        return this.#alarm(String(event["text"]), now_ms);
+      case "switchover": {
+        const { node, peer } = this.#who();
+        const pause_ms = Math.round(Number(event["pause_us"])) / 1000;
+        return [this.#say("info", "vm.switchover", { from: node, to: peer, pause_ms })];
+      }
+      case "verified":
+        return [this.#verified(event)];
+      default:
+        return [];
+    }
+  }
+
+  #say(severity: Severity, code: EventCode, params: Params = {}): NewEvent {
+    return vmEvent(this.#who().vm, severity, { code, params });
+  }
+
+  #verified(event: RunnerEvent): NewEvent {
+    const wrong = ["memory", "blocks", "device", "disk"].filter((part) => event[part] !== true);
+    return wrong.length === 0
+      ? this.#say("ok", "vm.verified", { result: "byte for byte the same" })
+      : this.#say("critical", "vm.verified", { result: `different in ${wrong.join(", ")}` });
+  }
+
+  #alarm(text: string, now_ms: number): NewEvent[] {
+    const last = this.#alarms.get(text);
+    if (last !== undefined && now_ms - last < REPEAT_MS) return [];
+    this.#alarms.delete(text);
+    this.#alarms.set(text, now_ms);
+    for (const [oldest] of this.#alarms) if (this.#alarms.size > ALARMS_MAX) this.#alarms.delete(oldest);
+    return [this.#say("warning", "vm.alarm", { text: text.slice(0, 1000) })];
+  }
+
+  #state(event: RunnerEvent, handed: boolean): NewEvent[] {
+    const from = String(event["from"]);
+    const to = String(event["to"]);
+    const phase = (event["phase"] ?? {}) as Record<string, unknown>;
+    const why = String(phase["why"] ?? "");
+    if (from === to && to !== "asynchronous" && to !== "waiting") return [];
+    switch (to) {
+      case "starting":
+        return [this.#say("info", "vm.starting")];
+      case "solo":
+        return this.#solo(from, handed);
+      case "syncing":
+        return [this.#say("info", "vm.syncing")];
+      case "protected":
+        return [this.#say("ok", "vm.protected")];
+      case "asynchronous":
+        return phase["step"] === "on" ? [this.#say("warning", "vm.degraded", { why })] : [];
+      case "deciding":
+      case "asking":
+        this.#cause = String(phase["cause"] ?? "");
+        if (this.#cause === "operator" || this.#cause === "handed") return [];
+        return [this.#say("warning", "vm.deciding", { why: CAUSES[this.#cause] ?? this.#cause })];
+      case "waiting":
+        if (why === this.#waits || from === "off") return [];
+        this.#waits = why;
+        return [this.#say("warning", "vm.waiting", { why })];
+      case "diverged":
+        return phase["step"] === "shown" ? [this.#say("critical", "vm.diverged", { why })] : [];
+      case "stopped":
+        return from === "stopping"
+          ? [this.#say("info", "vm.stopped", { why })]
+          : [this.#say("critical", "vm.failed", { why })];
+      default:
+        return [];
+    }
+  }
+
+  #solo(from: string, handed: boolean): NewEvent[] {
+    const { node } = this.#who();
+    if (from === "starting") return [this.#say("info", "vm.runs", { node })];
+    if (from === "promoting") {
+      return handed
+        ? [this.#say("info", "vm.runs", { node })]
+        : [this.#say("warning", "vm.taken_over", { node })];
+    }
+    if (from !== "going_solo") return [];
+    return this.#cause === "operator"
+      ? [this.#say("warning", "vm.unprotected", { why: "somebody wanted it" })]
+      : [this.#say("critical", "vm.unprotected", { why: CAUSES[this.#cause] ?? this.#cause })];
+  }
+}
+
+/** Cause of lib/group/types.ts, for people. */
+const CAUSES: Readonly<Record<string, string>> = {
+  silence: "the other node is not heard",
+  links: "both replication lines are down",
+  promised: "the other node gave its copy up",
+  "copy-lost": "the other node has lost its copy",
+  stall: "the backup does not keep up",
+  engine: "the engine could not go on protecting it",
+  yielded: "the VM ended on the other node",
+};
