@@ -7,17 +7,23 @@ function syncDirectory(path: string): void {
   directory.syncSync();
 }
 
-/** Replaces a file's contents: afterwards it holds these for good, or, when power is lost on the way, either the old ones or these. */
-export function replaceFile(path: string, { text, mode }: { text: string; mode: number }): void {
-  const part = `${path}.new`;
+/** Replaces `path` by `content`, durably. What was there stays until the new one is on stable storage. */
+export function writeDurableFile(path: string, content: string | Uint8Array, mode: number): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const fresh = `${path}.new`;
   {
-    using file = Deno.openSync(part, { write: true, create: true, truncate: true, mode });
-    const bytes = new TextEncoder().encode(text);
-    for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
+    using file = Deno.openSync(fresh, { write: true, create: true, truncate: true, mode });
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(file.writeSync(rest));
     file.syncSync();
   }
-  Deno.renameSync(part, path);
+  Deno.chmodSync(fresh, mode); // one that was left over may have another
+  Deno.renameSync(fresh, path);
   syncDirectory(dirname(path));
+}
+
+/** Replaces a text file's contents: afterwards it holds these for good, or, when power is lost on the way, either the old ones or these. */
+export function replaceFile(path: string, { text, mode }: { text: string; mode: number }): void {
+  writeDurableFile(path, text, mode);
 }
 
 /** Gives a file another's name, for good. */
