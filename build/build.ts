@@ -5,7 +5,8 @@
 import { EdgeError, errorText } from "../lib/errors.ts";
 import { buildNative, NATIVE } from "./native.ts";
 import { bundle, pack, type PackedFile, WORKERS } from "./pack.ts";
-import { BuildError, CACHE, exists, ROOT, run } from "./run.ts";
+import { BuildError, CACHE, exists, filesIn, ROOT, run } from "./run.ts";
+import { buildUi, UI_FILES } from "./ui.ts";
 
 const OUTPUT = `${ROOT}/dist/iservft-edge`;
 const TARGET_MB = 45;
@@ -16,6 +17,11 @@ function assetFiles(): PackedFile[] {
     { from: NATIVE.library, path: "libiservft.so", mode: 0o500 },
     { from: NATIVE.shim, path: "libiservft-shim.so", mode: 0o500 },
     { from: NATIVE.guestInit, path: "guest-init", mode: 0o500 },
+    ...filesIn(UI_FILES, "").map((from): PackedFile => ({
+      from,
+      path: `ui/${from.slice(UI_FILES.length + 1)}`,
+      mode: 0o400,
+    })),
   ];
   return files.filter((file) => exists(file.from));
 }
@@ -31,7 +37,7 @@ async function denortAtHand(): Promise<boolean> {
 /** Tries `deno compile`. Returns whether what it made works. */
 async function compile(): Promise<boolean> {
   const assets = `${ROOT}/dist/assets`;
-  await Deno.mkdir(assets, { recursive: true });
+  await Deno.mkdir(`${assets}/ui`, { recursive: true });
   for (const file of assetFiles()) await Deno.copyFile(file.from, `${assets}/${file.path}`);
   try {
     await run([
@@ -101,6 +107,7 @@ async function prove(program: string, mode: string): Promise<void> {
 
 async function build(): Promise<void> {
   await buildNative((line) => console.error(line));
+  await buildUi((line) => console.error(line));
   const compiled = await denortAtHand() && await compile();
   if (!compiled) await packed();
   const mb = (await Deno.stat(OUTPUT)).size / 1e6;

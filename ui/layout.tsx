@@ -2,6 +2,7 @@
 
 import type { PropsWithChildren } from "hono/jsx";
 import { raw } from "hono/html";
+import { type ProblemCode, PROBLEMS } from "../lib/model/problem.ts";
 import { type PageContext, THEMES } from "./context.ts";
 import { Icon, type IconName, SEVERITY_ICONS } from "./icons.tsx";
 import type { MessageKey } from "./i18n/en.ts";
@@ -20,16 +21,16 @@ const NAV: readonly { key: NavKey; href: string; icon: IconName; needs: "view" |
 
 /** Texts that the client's scripts need on each page. */
 const WORDS: readonly MessageKey[] = [
-  ...["connection.lost", "connection.back", "connection.expired", "connection.login"] as const,
-  ...[
-    "cancel",
-    "close",
-    "working",
-    "error.title",
-    "error.hint",
-    "error.network",
-    "error.network.hint",
-  ] as const,
+  "connection.lost",
+  "connection.back",
+  "connection.expired",
+  "connection.login",
+  "close",
+  "working",
+  "error.hint",
+  "error.network",
+  "error.network.hint",
+  ...(Object.keys(PROBLEMS) as ProblemCode[]).map((code) => `problem.${code}` as const),
 ];
 
 /** Texts with their values left open, for scripts: they fill them in. */
@@ -81,7 +82,7 @@ function Preferences({ context }: { context: PageContext }) {
         <span class="menu-label">{LANGUAGE_NAMES[t.language]}</span>
         <Icon name="down" size={14} />
       </summary>
-      <form class="menu-body" method="post" action="/preferences" data-preferences="">
+      <form class="menu-body" method="post" action="/preferences">
         <input type="hidden" name="back" value={context.here} />
         <label>
           <span>{t("prefs.language")}</span>

@@ -16,6 +16,8 @@ export interface Assets {
   shim: string;
   /** The init of the demo's guest, a static program. */
   guestInit: string;
+  /** Directory of what browsers load (build/ui.ts), for ui/static.ts. */
+  ui: string;
 }
 
 /** A Linux kernel for the demo's guest, from the distribution (build/guest_kernel.sh). */
@@ -65,6 +67,7 @@ export function assets(seen: AssetsWorld = world): Assets {
     library: `${cache}/native/libiservft.so`,
     shim: `${cache}/native/libiservft-shim.so`,
     guestInit: `${cache}/guest/init`,
+    ui: `${cache}/ui`,
   };
 }
 
@@ -74,6 +77,7 @@ function flat(directory: string, mode: BuildMode): Assets {
     library: `${directory}/libiservft.so`,
     shim: `${directory}/libiservft-shim.so`,
     guestInit: `${directory}/guest-init`,
+    ui: `${directory}/ui`,
   };
 }
 

@@ -26,6 +26,7 @@ Deno.test("in a source tree the assets are where the build leaves them", () => {
     library: "/src/.cache/native/libiservft.so",
     shim: "/src/.cache/native/libiservft-shim.so",
     guestInit: "/src/.cache/guest/init",
+    ui: "/src/.cache/ui",
   });
 });
 
