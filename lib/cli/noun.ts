@@ -3,6 +3,7 @@
 import { merge, object, or } from "@optique/core/constructs";
 import { runParser } from "@optique/core/facade";
 import { formatMessage, type Message, message } from "@optique/core/message";
+import type { Usage } from "@optique/core/usage";
 import { optional, withDefault } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
 import { command, flag, option } from "@optique/core/primitives";
@@ -125,6 +126,17 @@ export function targetOf(given: Connection, io: CommandIo): Target {
   return { kind: "socket", path: `${run}/serve.sock` };
 }
 
+/** Of a usage what must be there, and arguments that may: options that may are listed below it. */
+function needed(usage: Usage): Usage {
+  return usage.flatMap((term): Usage => {
+    if (term.type === "optional" || term.type === "multiple") {
+      const terms = needed(term.terms).filter((inner) => inner.type !== "option");
+      return terms.length === 0 ? [] : [{ ...term, terms }];
+    }
+    return [term];
+  });
+}
+
 /** Ends the parser: help was shown, or it was asked wrongly. */
 class Ended {
   constructor(readonly code: number, readonly problem: string | null = null) {}
@@ -149,8 +161,9 @@ function parsed(said: { verb: Verb; title: string; args: string[]; io: CommandIo
     colors: false,
     maxWidth: Math.max(60, Math.min(120, io.terminal?.columns ?? 100)),
     termWidth: "auto",
-    showDefault: true,
+    showDefault: { prefix: " (default ", suffix: ")" },
     showChoices: true,
+    usageLine: [...needed(verb.parser.usage), { type: "literal", value: "[OPTIONS]" }],
     aboveError: "none",
     stdout: (text) => {
       io.out(text.trimEnd());
@@ -159,7 +172,7 @@ function parsed(said: { verb: Verb; title: string; args: string[]; io: CommandIo
     },
     stderr: () => {},
     onError: (_, error) => {
-      throw new Ended(2, formatMessage(error, { colors: false, quotes: true }));
+      throw new Ended(2, formatMessage(error, { colors: false, quotes: true }).replaceAll(/\s*\n\s*/g, " "));
     },
   });
 }
