@@ -3,13 +3,14 @@
 import { type Context, Hono, type Schema } from "hono";
 import type { Access } from "../lib/access/types.ts";
 import { ProblemError, PROBLEMS } from "../lib/model/problem.ts";
+import { problemOf } from "./api/problem.ts";
 import type { Env, WebDeps } from "./deps.ts";
 import { authenticate } from "./security/authenticate.ts";
 import { BODY_LIMITS, type BodyLimits, boundedBody } from "./security/body.ts";
 import { checkRequest, keepStrangersOut } from "./security/gate.ts";
 import { responseHeaders } from "./security/headers.ts";
 import { HostList, type HostNames, ownNames } from "./security/hosts.ts";
-import { asProblem, problemResponse } from "./security/problem.ts";
+import { problemResponse } from "./security/problem.ts";
 import { sessionRoutes } from "./security/session_routes.ts";
 
 /** A part of the app, whatever types its own routes have. */
@@ -80,7 +81,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
     return c.text(`${problem.message}\n${problem.hint}\n`, PROBLEMS[problem.code].status);
   };
   app.onError((error, c) => {
-    const problem = asProblem(error);
+    const problem = problemOf(error);
     if (problem.code === "failed") (deps.log ?? console.error)(error);
     return answer(c, problem);
   });

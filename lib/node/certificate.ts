@@ -2,6 +2,7 @@
  * other by its hash, so it is valid from before any machine's clock until for ever. */
 
 import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
 import { createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 
 /** The name in every certificate: TLS wants one, nobody goes by it. */
@@ -32,6 +33,7 @@ const OID = {
 function der(tag: number, ...contents: (Uint8Array | number[])[]): Buffer {
   const body = Buffer.concat(contents.map((part) => Buffer.from(part)));
   if (body.length < 128) return Buffer.concat([Buffer.from([tag, body.length]), body]);
+  if (body.length < 256) return Buffer.concat([Buffer.from([tag, 0x81, body.length]), body]);
   const length = Buffer.alloc(2);
   length.writeUInt16BE(body.length);
   return Buffer.concat([Buffer.from([tag, 0x82]), length, body]);
@@ -51,9 +53,24 @@ function extension(path: readonly number[], value: Buffer, critical = false): Bu
   return der(TAG.SEQUENCE, oid(path), ...(critical ? [[1, 1, 255]] : []), der(TAG.OCTETS, value));
 }
 
-function extensions(): Buffer {
+/** An address in network order. */
+function addressBytes(address: string): number[] {
+  if (!address.includes(":")) return address.split(".").map(Number);
+  const [head = "", tail] = address.split("::");
+  const words = (part: string) => part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16));
+  const [before, after] = [words(head), words(tail ?? "")];
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => 0);
+  return [...before, ...zeros, ...after].flatMap((word) => [word >> 8, word & 255]);
+}
+
+function extensions(names: readonly string[]): Buffer {
   const usage = der(TAG.SEQUENCE, oid(OID.serverAuth), oid(OID.clientAuth));
-  const name = der(TAG.SEQUENCE, der(0x82, Buffer.from(CERTIFICATE_NAME))); // [2]: a DNS name
+  const each = [CERTIFICATE_NAME, ...names].map((name) =>
+    isIP(name) === 0
+      ? der(0x82, Buffer.from(name)) // [2]: a DNS name
+      : der(0x87, addressBytes(name)) // [7]: an address
+  );
+  const name = der(TAG.SEQUENCE, ...each);
   return der(
     0xa3,
     der(
@@ -71,8 +88,8 @@ function pem(what: string, bytes: Uint8Array): string {
   return `-----BEGIN ${what}-----\n${lines.join("\n")}\n-----END ${what}-----\n`;
 }
 
-/** Makes a key and its certificate. */
-export function makeCertifiedKey(): CertifiedKey {
+/** Makes a key and its certificate; for browsers, with the `names` and addresses that the machine is reached by. */
+export function makeCertifiedKey(names: readonly string[] = []): CertifiedKey {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const serial = randomBytes(16);
   serial[0] = (serial[0]! & 0x7f) | 0x40; // positive, and of full length
@@ -89,7 +106,7 @@ export function makeCertifiedKey(): CertifiedKey {
     dates,
     name,
     createPublicKey(privateKey).export({ type: "spki", format: "der" }),
-    extensions(),
+    extensions(names),
   );
   const signature = sign("sha256", body, privateKey);
   const whole = der(TAG.SEQUENCE, body, algorithm, der(TAG.BITS, [0], signature));

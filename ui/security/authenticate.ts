@@ -1,7 +1,8 @@
 /** Who asks: the local socket, a token, or a session. */
 
 import type { MiddlewareHandler } from "hono";
-import type { Access } from "../../lib/access/types.ts";
+import type { Access, Session } from "../../lib/access/types.ts";
+import type { Principal } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { Env } from "../deps.ts";
 import { sessionSecret } from "./cookie.ts";
@@ -22,31 +23,41 @@ export function callerOf(
   return { address: c.get("remote"), agent: (c.req.header("user-agent") ?? "").slice(0, 200) };
 }
 
-/** Sets `principal` and `session`. A token that is wrong is refused, whatever cookie comes with it; cookies do not count beside a token. */
+/** Who a request's cookie or token stands for, now; null: nobody. A token that is wrong is refused, whatever cookie comes with it. */
+function lookUp(
+  access: Access,
+  c: { env: Env["Bindings"] | undefined; req: { raw: Request } },
+  options: { use: boolean },
+): { principal: Principal | null; session: Session | null } {
+  if (c.env?.peer?.kind === "unix") return { principal: LOCAL, session: null };
+  const authorization = c.req.raw.headers.get("authorization");
+  if (authorization === null) {
+    const secret = sessionSecret(c.req.raw);
+    const session = secret === null ? null : access.sessions.find(secret, options);
+    return { principal: session?.principal ?? null, session };
+  }
+  const [scheme, secret, more] = authorization.split(" ");
+  const bearer = scheme?.toLowerCase() === "bearer" && secret !== undefined && more === undefined;
+  return { principal: bearer ? access.tokens.find(secret) : null, session: null };
+}
+
+/** Who it is that opened a stream or a console, asked again later: null once they signed out, or were removed. Does not count as use. */
+export function principalNow(access: Access, c: Parameters<typeof lookUp>[1]): Principal | null {
+  return lookUp(access, c, { use: false }).principal;
+}
+
+/** Sets `principal` and `session`. */
 export function authenticate(access: Access): MiddlewareHandler<Env> {
   return async function authenticate(c, next) {
-    c.set("session", null);
-    const authorization = c.req.header("authorization");
-    if (c.env?.peer?.kind === "unix") {
-      c.set("principal", LOCAL);
-    } else if (authorization !== undefined) {
-      const [scheme, secret, more] = authorization.split(" ");
-      const principal = scheme?.toLowerCase() === "bearer" && secret !== undefined && more === undefined
-        ? access.tokens.find(secret)
-        : null;
-      if (principal === null) {
-        throw new ProblemError("unauthenticated", {
-          detail: "The API token is not known, or has expired.",
-          hint: "Make a new one under Users, or by `iservft-edge token create`.",
-        });
-      }
-      c.set("principal", principal);
-    } else {
-      const secret = sessionSecret(c.req.raw);
-      const session = secret === null ? null : access.sessions.find(secret);
-      c.set("session", session);
-      c.set("principal", session?.principal ?? null);
+    const { principal, session } = lookUp(access, c, { use: true });
+    if (principal === null && c.req.raw.headers.has("authorization")) {
+      throw new ProblemError("unauthenticated", {
+        detail: "The API token is not known, or has expired.",
+        hint: "Make a new one under Users, or by `iservft-edge token create`.",
+      });
     }
+    c.set("principal", principal);
+    c.set("session", session);
     await next();
   };
 }

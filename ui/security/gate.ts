@@ -15,7 +15,15 @@ import { checkRequestLine } from "./request_line.ts";
 const RATE = { burst: 400, perSecond: 60, keys: 4096 };
 
 /** What anybody may ask: to sign in, and what those pages are made of. Everything else is for those who are known. */
-const PUBLIC = new Set(["/login", "/setup", "/preferences", "/favicon.ico", "/healthz", "/api/v1/session"]);
+const PUBLIC = new Set([
+  "/preferences",
+  "/login",
+  "/setup",
+  "/preferences",
+  "/favicon.ico",
+  "/healthz",
+  "/api/v1/session",
+]);
 
 /** May this be asked by somebody unknown? */
 export function isPublic(path: string): boolean {

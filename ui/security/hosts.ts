@@ -67,15 +67,14 @@ export class HostList {
     return this.#known.has(host.name);
   }
 
-  /** Throws unless the request's Host header, and its URL where it names one, are this node's. */
+  /** Throws unless the host that a request names, in its Host header or its URL (HTTP/2 has it only there), is this node's. */
   check(request: Request): void {
-    const header = request.headers.get("host");
-    const inUrl = new URL(request.url).host;
+    const { protocol, host: inUrl } = new URL(request.url);
+    const header = request.headers.get("host") ?? inUrl;
     // GET http://other/ HTTP/1.1 with a good Host header: RFC 9112 3.2.2 says the line counts. We say neither.
-    const canonical = header === null ? null : URL.parse(`${new URL(request.url).protocol}//${header}`)?.host;
-    if (this.allows(header) && inUrl === canonical) return;
+    if (this.allows(header) && URL.parse(`${protocol}//${header}`)?.host === inUrl) return;
     throw new ProblemError("host", {
-      detail: `${JSON.stringify((header ?? "").slice(0, 100))} is not a name or an address of this node.`,
+      detail: `${JSON.stringify(header.slice(0, 100))} is not a name or an address of this node.`,
       hint: "Use one of its addresses, or add the name to `names` in its settings.",
     });
   }

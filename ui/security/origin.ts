@@ -20,7 +20,7 @@ function foreign(detail: string): ProblemError {
   });
 }
 
-/** Does Origin name the place that Host names? Everything here is TLS, so http is another place. */
+/** Does Origin name the place that the request names (hosts.ts has checked that)? Everything here is TLS, so http is another place. */
 function sameOrigin(origin: string, host: string): boolean {
   return URL.parse(origin)?.origin === URL.parse(`https://${host}`)?.origin && origin.startsWith("https://");
 }
@@ -32,7 +32,7 @@ export function checkOrigin(request: Request, options: { ambient: boolean }): vo
   const origin = headers.get("origin");
   const site = headers.get("sec-fetch-site");
   const acts = actsOrListens(request);
-  if (origin !== null && !sameOrigin(origin, headers.get("host") ?? "")) {
+  if (origin !== null && !sameOrigin(origin, new URL(request.url).host)) {
     throw foreign(`The request comes from ${JSON.stringify(origin.slice(0, 100))}.`);
   }
   if (site === "cross-site" || site === "same-site") {
