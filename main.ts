@@ -2,11 +2,77 @@
 
 import { type Command, processIo, runCommand } from "./lib/cli/command.ts";
 
-const commands: Command[] = [
+/** The command table. */
+export const commands: readonly Command[] = [
   {
     name: "demo",
     summary: "shows it: two hosts on this machine, a protected VM, a fault of your choice",
     load: () => import("./lib/cli/demo.ts"),
+  },
+  {
+    name: "status",
+    summary: "the one sentence, nodes, lines, VMs, and what happens if something dies now",
+    load: () => import("./lib/cli/status.ts"),
+  },
+  {
+    name: "vm",
+    summary: "VMs: create, import, start, protect, switchover, show, console, ...",
+    load: () => import("./lib/cli/vm.ts"),
+  },
+  {
+    name: "pair",
+    summary: "two nodes become a pair; its lines, and who decides",
+    load: () => import("./lib/cli/pair.ts"),
+  },
+  {
+    name: "events",
+    summary: "what happened; --follow goes on",
+    load: () => import("./lib/cli/events.ts"),
+  },
+  {
+    name: "alert",
+    summary: "what is wrong now; who is told of it",
+    load: () => import("./lib/cli/alert.ts"),
+  },
+  {
+    name: "job",
+    summary: "imports and other work that takes a while",
+    load: () => import("./lib/cli/job.ts"),
+  },
+  {
+    name: "user",
+    summary: "accounts of people",
+    load: () => import("./lib/cli/user.ts"),
+  },
+  {
+    name: "token",
+    summary: "tokens that programs sign in by",
+    load: () => import("./lib/cli/token.ts"),
+  },
+  {
+    name: "audit",
+    summary: "who did what; whether the log of it is whole",
+    load: () => import("./lib/cli/audit.ts"),
+  },
+  {
+    name: "config",
+    summary: "settings files: checked, or shown",
+    load: () => import("./lib/cli/config.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "checks this machine, or both: what was seen, why it matters, the fix",
+    load: () => import("./lib/cli/doctor.ts"),
+  },
+  {
+    name: "support-bundle",
+    summary: "everything that helps to find a fault, without secrets",
+    load: () => import("./lib/cli/support_bundle.ts"),
+  },
+  {
+    name: "completions",
+    summary: "what Tab completes in bash, zsh or fish",
+    load: () => import("./lib/cli/completions.ts"),
   },
   {
     name: "runner",

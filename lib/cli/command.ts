@@ -1,6 +1,9 @@
 /** What a command of the program is, and how one is chosen and run. */
 
 import { errorText } from "../errors.ts";
+import type { Noun } from "./noun.ts";
+import { closest } from "./text.ts";
+import { realTerminal } from "./terminal.ts";
 
 /** Where a command writes. Passed in, so that a test can read it. */
 export interface CommandIo {
@@ -8,13 +11,34 @@ export interface CommandIo {
   out(line: string): void;
   /** One line about what is going on or wrong, on standard error. */
   err(line: string): void;
+  /** Who sits there; left out: nobody, it is a program. */
+  terminal?: Terminal;
+}
+
+/** What only matters to a person at a terminal. */
+export interface Terminal {
+  /** Whether each is a terminal. */
+  readonly input: boolean;
+  readonly out: boolean;
+  readonly err: boolean;
+  /** Width, characters. */
+  readonly columns: number;
+  /** Text as it is, on standard error: progress that is drawn over. */
+  draw(text: string): void;
+  /** Bytes as they are, on standard output. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Asks for a line; a secret one is not shown. null: no answer. */
+  ask(question: string, options?: { secret?: boolean }): Promise<string | null>;
+  env(name: string): string | undefined;
 }
 
 /** What a command's module exports. */
 export interface CommandModule {
-  /** Runs the command; the result is the process's exit code: 0 done, 1 it did not work, 2 it was asked for wrongly,
-   * 5 it was refused because it would not be safe now. */
-  run(args: string[], io: CommandIo): Promise<number>;
+  /** Runs the command; the result is the process's exit code: 0 done, 1 it did not work, 2 it was asked for wrongly, 3 it is degraded,
+   * 4 nobody was reached, 5 it was refused because it would not be safe now. `commands`: the table that it is in. */
+  run(args: string[], io: CommandIo, commands: readonly Command[]): Promise<number>;
+  /** What it takes, for completions. */
+  noun?: Noun;
 }
 
 /** A row of the command table in main.ts. */
@@ -30,6 +54,7 @@ export interface Command {
 export const processIo: CommandIo = {
   out: (line) => console.log(line),
   err: (line) => console.error(line),
+  terminal: realTerminal,
 };
 
 /** The usage, with every command. */
@@ -42,7 +67,8 @@ export function usage(commands: readonly Command[]): string {
     "",
     ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
     "",
-    "iservft-edge COMMAND --help says more about a command.",
+    "iservft-edge COMMAND --help says more about a command. Ends with 0 ok, 1 failed, 2 asked wrongly, 3 degraded,",
+    "4 nobody was reached, 5 refused because it would not be safe now.",
   ].join("\n");
 }
 
@@ -65,17 +91,20 @@ export async function runCommand(
   const name = first === "--version" || first === "-V" ? "version" : first;
   const command = commands.find((candidate) => candidate.name === name);
   if (command === undefined) {
+    const meant = closest(first ?? "", commands.map(({ name }) => name));
     io.err(
       first === undefined
         ? "error: no command was given"
-        : `error: there is no command ${JSON.stringify(first)}`,
+        : `error: there is no command ${JSON.stringify(first)}${
+          meant === null ? "" : `; did you mean ${meant}?`
+        }`,
     );
     io.err(usage(commands));
     return 2;
   }
   try {
     const module = await command.load();
-    return await module.run(rest, io);
+    return await module.run(rest, io, commands);
   } catch (error) {
     io.err(`error: ${errorText(error)}`);
     return exitCodeOf(error);

@@ -11,29 +11,12 @@ import {
   userName,
 } from "../../lib/access/types.ts";
 import { type Principal, tokenView, userView } from "../../lib/model/access.ts";
+import { auditEntry, auditVerdict } from "../../lib/model/audit.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { callerOf } from "../security/authenticate.ts";
 import type { Define } from "./define.ts";
 
 const byName = z.strictObject({ name: userName });
-
-/** A line of the audit log. */
-export const auditEntry = z.object({
-  seq: z.number().int(),
-  at: z.string(),
-  actor: z.string(),
-  action: z.string(),
-  subject: z.string(),
-  address: z.string(),
-  detail: z.string(),
-  prev: z.string(),
-});
-
-/** What checking the audit log found. */
-export const auditVerdict = z.discriminatedUnion("ok", [
-  z.object({ ok: z.literal(true), entries: z.number().int(), from: z.string().nullable() }),
-  z.object({ ok: z.literal(false), file: z.string(), line: z.number().int(), problem: z.string() }),
-]);
 
 /** The answer to making a token. */
 export const madeToken = z.object({ secret: z.string(), view: tokenView });

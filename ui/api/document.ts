@@ -52,9 +52,34 @@ function head(version: string) {
   };
 }
 
+/** Puts a reference wherever a schema that has a name stands written out: routes name model schemas, which know no names. */
+function byReference(value: unknown, names: ReadonlyMap<string, string>): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const name = names.get(JSON.stringify(value));
+  if (name !== undefined) return { $ref: `#/components/schemas/${name}` };
+  return within(value, names);
+}
+
+function within(value: object, names: ReadonlyMap<string, string>): unknown {
+  if (Array.isArray(value)) return value.map((item) => byReference(item, names));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, byReference(item, names)]));
+}
+
 /** The document of an app's routes. */
 export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
-  return app.getOpenAPI31Document(head(version));
+  const document = app.getOpenAPI31Document(head(version));
+  const schemas = document.components?.schemas ?? {};
+  const names = new Map(Object.entries(schemas).map(([name, schema]) => [JSON.stringify(schema), name]));
+  return {
+    ...document,
+    paths: byReference(document.paths, names) as typeof document.paths,
+    components: {
+      ...document.components,
+      schemas: Object.fromEntries(
+        Object.entries(schemas).map(([name, schema]) => [name, within(schema, names)]),
+      ),
+    } as typeof document.components,
+  };
 }
 export type ApiDocument = ReturnType<typeof openApiDocument>;
 
