@@ -16,6 +16,8 @@ export const alertChannel = z.discriminatedUnion("kind", [
     password: text.default(""),
     from: text,
     to: z.array(text).min(1).max(20),
+    /** Certificate (PEM) that the server's is signed by, where it is not one that everyone knows. */
+    ca: z.string().max(20_000).optional(),
   }),
   z.strictObject({
     kind: z.literal("webhook"),
@@ -24,6 +26,8 @@ export const alertChannel = z.discriminatedUnion("kind", [
     url: z.url(),
     /** Signs the body: HMAC-SHA-256, header X-Iservft-Signature. */
     secret: text.default(""),
+    /** As of e-mail. */
+    ca: z.string().max(20_000).optional(),
   }),
   z.strictObject({
     kind: z.literal("syslog"),
