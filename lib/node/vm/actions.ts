@@ -46,8 +46,8 @@ export interface ActionsOptions {
   configured(): boolean;
   /** Changes a VM's settings, and brings them to the other node. */
   change(name: string, change: Partial<VmRecord>): void;
-  /** Resolves when the other node has the settings, or does not take them. */
-  settled(): Promise<void>;
+  /** Brings settings and history to the other node; resolves when it has them, or cannot be told. */
+  share(): Promise<void>;
   /** Resolves with what is so once `seen` holds, with what is so then after `bound_ms`. */
   until(seen: () => boolean, bound_ms: number): Promise<boolean>;
   now(): number;
@@ -201,22 +201,14 @@ export class Actions {
 
   async #stop(name: string): Promise<Done> {
     const { store, members, change } = this.#options;
-    const { record } = store.get(name) ?? {};
-    if (record === undefined) throw missing(name);
     const supervisor = members.get(name);
+    const had = hasVm(this.#report(name).phase);
+    // Refused, it is as it was.
+    if (had) await supervisor.call("stop");
     store.note(name, { begin: false });
-    // First: a runner that has ended is not to be started again.
-    change(name, { wanted: { ...record.wanted, running: false } });
-    if (!hasVm(this.#report(name).phase)) {
-      supervisor.look();
-      return said(`${name} is not wanted any more.`);
-    }
-    try {
-      await supervisor.call("stop");
-    } catch (error) {
-      if (error instanceof RefusedError) change(name, { wanted: record.wanted });
-      throw error;
-    }
+    const { record } = store.get(name) ?? {};
+    if (record?.wanted.running === true) change(name, { wanted: { ...record.wanted, running: false } });
+    if (!had) return said(`${name} is not wanted any more.`);
     if (await supervisor.gone(STOP_MS)) return said(`${name} is stopped.`);
     throw new ProblemError("failed", {
       detail: `${name} was told to stop, and has not ended within ${STOP_MS / 1000} s`,
@@ -285,7 +277,7 @@ export class Actions {
     if (!ok) {
       members.tell(name, "warning", { code: "vm.switchover_failed", params: { why: result.why }, actor: by });
     }
-    await this.#options.settled();
+    await this.#options.share();
     return { detail, switchover: view };
   }
 

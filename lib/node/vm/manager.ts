@@ -88,7 +88,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       node: options.node,
       configured: () => options.pairSettings() !== null,
       change: (name, change) => this.#change(name, change),
-      settled: () => this.#sync.settled(),
+      share: () => this.#sync.share(),
       until: (seen, bound_ms) => this.#until(seen, bound_ms),
       now: () => this.#now(),
     });
@@ -181,8 +181,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     this.#store.note(name, { images: servedDisks(spec, this.#store.directory).map(({ image }) => image) });
     await this.#members.add(name);
     this.#members.tell(name, "info", { code: "vm.created", actor });
-    this.#sync.changed();
-    await this.#sync.settled();
+    await this.#sync.share();
     if (vm.start) await this.act(name, "start", actor);
     return this.#members.view(name);
   }
@@ -218,8 +217,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     await this.#forget({ uuid: record.uuid, name, at: this.#at(), disks: options.disks });
     const params = { disks: options.disks ? "deleted" : "kept" };
     this.#members.tell(name, "warning", { code: "vm.deleted", params, actor });
-    this.#sync.changed();
-    await this.#sync.settled();
+    await this.#sync.share();
   }
 
   async update(
@@ -242,7 +240,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     // What the runners of both nodes read stays as it is while there are any.
     this.#change(name, { file: text, disks, ...(record.wanted.running ? {} : { active: text }) });
     this.#members.tell(name, "info", { code: "vm.changed", params: { keys: keys.join(", ") }, actor });
-    await this.#sync.settled();
+    await this.#sync.share();
     return this.#members.view(name);
   }
 

@@ -68,8 +68,9 @@ export class SettingsSync implements AsyncDisposable {
     });
   }
 
-  /** Resolves when what was changed before has been offered to the other node, or could not be. */
-  async settled(): Promise<void> {
+  /** Brings what was changed to the other node; resolves when it has it, or cannot be told. */
+  async share(): Promise<void> {
+    this.changed();
     while (this.#running !== null) await this.#running;
   }
 
