@@ -36,6 +36,7 @@ export class PinnedServer implements AsyncDisposable {
   readonly #options: PinnedServerOptions;
   readonly #net: Server;
   #tls: TlsServer;
+  #port = 0;
   readonly #admission: Admission;
   /** The raw socket of each connection, by its remote end: TLS sockets do not tell theirs. */
   readonly #raw = new Map<string, Socket>();
@@ -56,12 +57,13 @@ export class PinnedServer implements AsyncDisposable {
         resolve();
       });
     });
+    this.#port = (this.#net.address() as AddressInfo).port;
     this.#net.on("error", (error) => this.#options.failed(error));
   }
 
-  /** The port that it listens on. */
+  /** The port that it listens on; 0 before it does. */
   get port(): number {
-    return (this.#net.address() as AddressInfo).port;
+    return this.#port;
   }
 
   /** Connections whose other end is not known yet. */

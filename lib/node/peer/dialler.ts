@@ -1,4 +1,4 @@
-/** Goes on trying to reach the other node, by each of its addresses in turn, as long as that is wanted; more and more rarely, within a bound. */
+/** Goes on trying to reach the other node, by each of its addresses, as long as that is wanted; more and more rarely, within a bound. */
 
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -8,6 +8,8 @@ import type { Target } from "./greeting.ts";
 /** TCP and TLS, together, ms. */
 const OPEN_MS = 2000;
 const FIRST_RETRY_MS = 100;
+/** An address that has not answered for so long is tried beside the next one, so that a dead line costs no more than this, ms. */
+const STAGGER_MS = 250;
 
 const PLAIN: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -70,7 +72,7 @@ export interface DiallerOptions {
   targets(): readonly Target[];
   /** Whether a connection is wanted now. */
   wanted(): boolean;
-  /** Tries one; resolves when it stands or has failed. */
+  /** Tries one; resolves when it stands or has failed. Never rejects. */
   attempt(target: Target, signal: AbortSignal): Promise<void>;
   retryMs: number;
   random(): number;
@@ -112,23 +114,27 @@ export class Dialler implements AsyncDisposable {
         continue;
       }
       this.#woken = false;
+      const attempts: Promise<void>[] = [];
       for (const target of targets()) {
         if (this.#stopped || !wanted()) break;
-        await attempt(target, this.#abort.signal);
+        attempts.push(attempt(target, this.#abort.signal));
+        await this.#sleep(STAGGER_MS, attempts.at(-1));
       }
+      await Promise.all(attempts);
       if (this.#stopped || !wanted()) continue;
       await this.#sleep(pause * (0.75 + random() / 2));
       pause = Math.min(retryMs, pause * 2);
     }
   }
 
-  /** Until it is woken, or for so long. */
-  async #sleep(ms: number | null): Promise<void> {
+  /** Until it is woken, or for so long, or until something is done. */
+  async #sleep(ms: number | null, done?: Promise<void>): Promise<void> {
     if (!this.#woken) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       await new Promise<void>((resolve) => {
         this.#awake = resolve;
         if (ms !== null) timer = setTimeout(resolve, ms);
+        done?.then(resolve);
       });
       clearTimeout(timer);
     }

@@ -1,8 +1,8 @@
 /** This node's end of the channel to the other one: listens, dials, keeps one connection, and says whether the other node is there.
  *
  * Both nodes dial. The one with the smaller ID decides which connection is kept and says so on it (CHOSEN); the other one believes no
- * connection before that. A newer connection takes the place of the older one, which may be dead without having been missed; only when both
- * dialled at the same time, the one that the deciding node dialled stays. */
+ * connection before that. A newer connection takes the place of the older one, which may be dead without having been missed; but of several
+ * that were made at the same time the first one stays. */
 
 import { Allowance } from "../../admission.ts";
 import { EdgeError } from "../../errors.ts";
@@ -250,31 +250,26 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   async #dial(target: Target, signal: AbortSignal): Promise<void> {
     const known = this.#known;
     if (known === null) return;
+    let link: Link | null = null;
+    let late: ReturnType<typeof setTimeout> | undefined;
     try {
       const socket = await openTls(target, { credentials: this.#identity, signal });
-      const link = this.#link(socket);
+      link = this.#link(socket);
+      if (!this.#wanted()) return link.end("another connection stands by now");
+      late = setTimeout(() => link?.end("it did not say hello in time"), CHOICE_MS);
       const theirs = idOf(socket.getPeerCertificate()?.raw);
-      if (!known.ids.includes(theirs) || this.#stopped) {
-        link.end("it is not the other node");
-        if (this.#active === null) {
-          this.#why = `what answers at ${target.host} is another machine: its ID is ${theirs}`;
-        }
-        return;
+      if (!known.ids.includes(theirs)) {
+        throw new Error(`what answers at ${target.host} is another machine: its ID is ${theirs}`);
       }
-      const late = setTimeout(() => link.end("it did not say hello in time"), CHOICE_MS);
-      try {
-        const peer = await greet(link, this.#greeter(known, { theirs, address: target.host }));
-        await this.#greeted(link, { peer, dialled: true });
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error;
-        link.end(error.message);
-        if (this.#active === null) this.#why = error.message;
-        this.#options.events.refused(error.refusal);
-      } finally {
-        clearTimeout(late);
-      }
+      const peer = await greet(link, this.#greeter(known, { theirs, address: target.host }));
+      await this.#greeted(link, { peer, dialled: true });
     } catch (error) {
-      if (this.#active === null && error instanceof Error) this.#why = error.message;
+      const why = error instanceof Error ? error.message : String(error);
+      link?.end(why);
+      if (this.#active === null) this.#why = why;
+      if (error instanceof Refused) this.#options.events.refused(error.refusal);
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -334,6 +329,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
         quiet: () => session === this.#active && this.#dialler.wake(),
       },
     });
+    session.start();
     if (decides) return await this.#decide(session);
     const late = setTimeout(() => session.end("it did not say which connection it keeps"), CHOICE_MS);
     await Promise.race([chosen.promise, session.ended]);
@@ -343,8 +339,8 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   async #decide(session: Session): Promise<void> {
     const active = this.#active;
     const { heartbeatMs, silentMs } = this.#options;
-    const atOnce = active !== null && active.dialled && !session.dialled &&
-      active.silentForMs < 1.5 * heartbeatMs && performance.now() - active.startedMs < silentMs;
+    const atOnce = active !== null && active.silentForMs < 1.5 * heartbeatMs &&
+      performance.now() - active.startedMs < silentMs;
     if (atOnce) {
       return await session.bye({
         code: "superseded",

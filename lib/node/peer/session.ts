@@ -74,9 +74,13 @@ export class Session {
     this.#events = options.events;
     this.calls = new Calls((type, body) => link.send(type, body), options.context.handlers);
     this.streams = new Streams(link, { dialled: options.dialled, handlers: options.context.streams });
-    link.ended.then((why) => this.#over(why));
-    this.#timer = setInterval(() => this.#beat(), options.context.heartbeatMs);
-    link.serve((frame) => this.#take(frame));
+  }
+
+  /** Takes what comes from now on, also what has come already. */
+  start(): void {
+    this.#timer = setInterval(() => this.#beat(), this.#context.heartbeatMs);
+    this.#link.ended.then((why) => this.#over(why));
+    this.#link.serve((frame) => this.#take(frame));
     this.#ping();
   }
 
