@@ -41,7 +41,15 @@ async function compile(): Promise<boolean> {
   for (const file of assetFiles()) await Deno.copyFile(file.from, `${assets}/${file.path}`);
   try {
     await run([
-      ...[Deno.execPath(), "compile", "--quiet", "--allow-all", "--no-prompt", "--self-extracting"],
+      ...[
+        Deno.execPath(),
+        "compile",
+        "--quiet",
+        "--allow-all",
+        "--no-prompt",
+        "--unstable-net",
+        "--self-extracting",
+      ],
       ...WORKERS.flatMap((worker) => ["--include", `${ROOT}/${worker}`]),
       ...["--include", assets, "--output", `${OUTPUT}.compiled`, `${ROOT}/main.ts`],
     ], { cwd: ROOT });

@@ -13,7 +13,8 @@
 
 /* How Deno is started; lib/cli/assets.ts has the same. */
 static const char *const FLAGS[] = {
-    "deno", "run", "--no-prompt", "--allow-all", "--cached-only", "--no-config", "--no-lock", "--no-remote", "--no-npm",
+    "deno", "run", "--no-prompt", "--allow-all", "--unstable-net", "--cached-only", "--no-config", "--no-lock", "--no-remote",
+    "--no-npm",
 };
 #define FLAG_COUNT (sizeof FLAGS / sizeof FLAGS[0])
 
