@@ -1,6 +1,6 @@
 /** The OpenAPI document, and a reference page made of it that needs nothing from elsewhere. */
 
-import type { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import { eventView } from "../../lib/model/event.ts";
 import { tokenView, userView } from "../../lib/model/access.ts";
 import { alertSettings, alertView } from "../../lib/model/alerts.ts";
@@ -65,10 +65,32 @@ function within(value: object, names: ReadonlyMap<string, string>): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, byReference(item, names)]));
 }
 
+/** The named schemas, each as the generator writes it. The registry cannot name them itself: it would have to be loaded before the model. */
+function namedSchemas(): Record<string, object> {
+  const app = new OpenAPIHono();
+  for (const [name, schema] of Object.entries(NAMED)) {
+    const content = { "application/json": { schema } };
+    app.openAPIRegistry.registerPath({
+      method: "get",
+      path: `/${name}`,
+      responses: { 200: { description: name, content } },
+    });
+  }
+  const { paths = {} } = app.getOpenAPI31Document(head(""));
+  return Object.fromEntries(
+    Object.keys(NAMED).map((name) => {
+      const response = paths[`/${name}`]?.get?.responses?.["200"] as {
+        content: Record<string, { schema: object }>;
+      };
+      return [name, response.content["application/json"]!.schema];
+    }),
+  );
+}
+
 /** The document of an app's routes. */
 export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
   const document = app.getOpenAPI31Document(head(version));
-  const schemas = document.components?.schemas ?? {};
+  const schemas = namedSchemas();
   const names = new Map(Object.entries(schemas).map(([name, schema]) => [JSON.stringify(schema), name]));
   return {
     ...document,
@@ -88,7 +110,6 @@ export function documentRoutes(
   app: OpenAPIHono<Env>,
   { define, version }: { define: Define; version: string },
 ): void {
-  for (const [name, schema] of Object.entries(NAMED)) app.openAPIRegistry.register(name, schema);
   app.openAPIRegistry.registerComponent("securitySchemes", "token", {
     type: "http",
     scheme: "bearer",
