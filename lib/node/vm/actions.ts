@@ -105,12 +105,12 @@ export class Actions {
   }
 
   #belongsThere(situation: Situation, action: VmAction): boolean {
-    const { here, there, holder } = situation;
+    const { here, there, holder, record } = situation;
     if (there === null) return false;
     const takes = (report: VmReport) => report.commands[action] === null;
     switch (action) {
       case "start":
-        if (takes(here) !== takes(there)) return takes(there);
+        if (record.wanted.running && takes(here) !== takes(there)) return takes(there);
         return rank(there.metadata) > rank(here.metadata);
       case "stop":
       case "switchover":
@@ -177,6 +177,7 @@ export class Actions {
     if (record === undefined) throw missing(name);
     if (this.#options.peer.peer === null || !this.#options.configured()) throw notPaired();
     const supervisor = members.get(name);
+    if (!record.wanted.running) await supervisor.gone(STOP_MS); // of the last time
     if (!supervisor.running && record.active !== record.file) change(name, { active: record.file });
     store.note(name, { begin: true });
     const wanted = { ...record.wanted, running: true };

@@ -12,6 +12,8 @@ export interface Facts {
   wanted: { running: boolean; protected: boolean };
   /** The VM is to begin here. */
   begin: boolean;
+  /** The runner has read another file than the one that counts now. */
+  outdated: boolean;
   /** What the runner said, if that is new enough. */
   status: Pick<RunnerStatus, "phase" | "auto_protect" | "commands"> | null;
   now_ms: number;
@@ -32,6 +34,7 @@ export function plan(facts: Facts): Step {
   if (!runs) return wanted.running && facts.now_ms >= facts.start_at_ms ? "start" : null;
   if (!wanted.running) return unwanted(facts);
   if (status === null) return null;
+  if (facts.outdated && !hasVm(status.phase) && !mayTakeOver(status.phase)) return "end";
   const able = (command: string) => status.commands?.[command] === null;
   if (facts.begin && hasVm(status.phase)) return "begun";
   if (facts.begin && ["waiting", "stopped"].includes(status.phase) && able("start")) return "begin";

@@ -74,6 +74,8 @@ export class Supervisor implements AsyncDisposable {
   /** The runner told that the VM ended in order. */
   #stopped = false;
   #signalled = false;
+  /** The VM's file as the runner has read it; null: one that was adopted, which has the one that counts. */
+  #read: string | null = null;
   #said: { step: Step; at_ms: number } = { step: null, at_ms: 0 };
   #look: Look | null = null;
   #sample: VmSample | null = null;
@@ -178,6 +180,7 @@ export class Supervisor implements AsyncDisposable {
       runs: this.#process !== null,
       wanted,
       begin: this.#options.begin(),
+      outdated: this.#read !== null && this.#read !== record.active,
       status: this.status,
       now_ms,
       start_at_ms: this.#start_at_ms,
@@ -201,9 +204,11 @@ export class Supervisor implements AsyncDisposable {
     const again = this.#failures > 0;
     const running = await this.#find();
     if (running !== null) return this.#take(running);
+    const read = this.#options.record()?.active ?? null;
     const launch = this.#launch(await this.#options.prepare());
     Deno.mkdirSync(this.#options.runDir, { recursive: true, mode: 0o711 });
     this.#take(await launcher.start(launch));
+    this.#read = read;
     if (again) this.#options.tell("warning", "vm.runner_restarted", { why: this.#failed || "not known" });
   }
 
@@ -240,6 +245,7 @@ export class Supervisor implements AsyncDisposable {
     this.#started_ms = this.#options.now();
     this.#stopped = false;
     this.#signalled = false;
+    this.#read = null;
     this.#link = new RunnerLink({
       socket: `${this.#options.runDir}/runner.sock`,
       onEvent: (event) => this.#heard(event),
@@ -257,14 +263,19 @@ export class Supervisor implements AsyncDisposable {
     this.#look = null;
     this.#sample = null;
     this.#lines = [];
+    this.#start_at_ms = Infinity; // until it is known why
     await link?.[Symbol.asyncDispose]();
     this.#metadata = this.#readMetadata();
     const record = this.#options.record();
-    const inOrder = this.#stopped ||
-      (code === 0 && !this.#signalled && this.#metadata?.role === "stopped");
-    if (record?.wanted.running === true && code === LOCKED) this.#start_at_ms = this.#options.now() + 1000;
-    else if (record?.wanted.running === true && inOrder) this.#options.onEnded();
-    else if (record?.wanted.running === true) this.#fail(await this.#whyEnded(code));
+    const inOrder = this.#stopped || (code === 0 && !this.#signalled && this.#metadata?.role === "stopped");
+    this.#start_at_ms = this.#options.now() + (code === LOCKED ? 1000 : 0);
+    if (record?.wanted.running === true && code !== LOCKED && !this.#signalled) {
+      if (inOrder) this.#options.onEnded();
+      else {
+        this.#start_at_ms = Infinity;
+        this.#fail(await this.#whyEnded(code));
+      }
+    }
     this.#options.onChange();
     this.look();
   }

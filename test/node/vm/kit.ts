@@ -5,7 +5,7 @@ import type { NewEvent } from "../../../lib/model/event.ts";
 import { ProblemError } from "../../../lib/model/problem.ts";
 import type { VmSample, VmView } from "../../../lib/model/vm.ts";
 import type { PeerChannel, Recorder } from "../../../lib/node/contracts.ts";
-import { VmManager } from "../../../lib/node/vm/manager.ts";
+import type { VmManager } from "../../../lib/node/vm/manager.ts";
 
 /** One end of a channel in memory. */
 export class FakeChannel implements PeerChannel {

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { merge, type MergeFacts } from "../../../lib/node/vm/merge.ts";
+import type { VmRecord } from "../../../lib/node/vm/records.ts";
+import { until, view } from "./kit.ts";
+import { Nodes, VM } from "./runners_kit.ts";
+
+Deno.test("settings reach the other node at each change, and what changed while it was away when it is back", async () => {
+  await using nodes = await Nodes.make();
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  await nodes.add(a, { disks: [] });
+  assert.equal(await b.file(VM), await a.file(VM));
+  nodes.net.cut();
+  await a.update(VM, { revision: view(a).revision, spec: { memory: 128 } }, "local");
+  assert.equal(view(a).replicated, false);
+  assert.equal(view(b).memory_mib, 64);
+  nodes.net.mend();
+  await until(b, () => view(b).memory_mib === 128 && view(a).replicated);
+  assert.equal(view(b).revision, view(a).revision);
+});
+
+Deno.test("a VM that was deleted does not come back from a node that was away", async () => {
+  await using nodes = await Nodes.make();
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  await nodes.add(a);
+  nodes.net.cut();
+  await a.remove(VM, { disks: false }, "local");
+  assert.equal(b.views().length, 1);
+  nodes.net.mend();
+  await until(b, () => b.views().length === 0);
+  assert.equal(a.views().length, 0);
+  // The name is free, and nothing of the old one is in the way.
+  await nodes.add(b);
+  await until(a, () => a.views().length === 1);
+});
+
+Deno.test("changed on both sides while apart: the greater revision counts, and an event says so", async () => {
+  await using nodes = await Nodes.make();
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  await nodes.add(a);
+  nodes.net.cut();
+  await a.update(VM, { revision: view(a).revision, spec: { memory: 128 } }, "local");
+  await b.update(VM, { revision: view(b).revision, spec: { memory: 256 } }, "local");
+  await b.update(VM, { revision: view(b).revision, spec: { memory: 512 } }, "local");
+  nodes.net.mend();
+  await until(a, () => view(a).memory_mib === 512 && view(b).memory_mib === 512);
+  const told = [...nodes.heard.a.events, ...nodes.heard.b.events].filter(({ code }) => code === "vm.alarm");
+  assert.match(String(told[0]?.params["text"]), /changed on both nodes while they were apart/);
+});
+
+Deno.test("a stale look is refused, and so is a VM of the same name, with nothing made", async () => {
+  await using nodes = await Nodes.make();
+  const a = await nodes.open("a");
+  await nodes.add(a);
+  const patch = { revision: view(a).revision + 1, spec: { memory: 128 } };
+  await assert.rejects(a.update(VM, patch, "local"), { code: "conflict" });
+  await assert.rejects(nodes.add(a), { code: "exists" });
+  await assert.rejects(nodes.add(a, { name: "other", spec: { nonsense: 1 } }), (error: unknown) => {
+    const { code, fields } = error as { code: string; fields: { key: string }[] };
+    assert.deepEqual([code, fields.map(({ key }) => key)], ["invalid", ["spec.nonsense"]]);
+    return true;
+  });
+});
+
+const record = (more: Partial<VmRecord>): VmRecord => ({
+  uuid: "7b1e0a52-0000-4000-8000-000000000001",
+  name: "vm",
+  revision: 3,
+  by: "A",
+  at: "",
+  file: "",
+  active: "",
+  disks: [],
+  number: null,
+  wanted: { running: false, protected: true },
+  ...more,
+});
+
+Deno.test("both nodes come to the same settings, whoever merges: of two with one revision those where the VM runs", () => {
+  const mine = record({ file: "mine" });
+  const theirs = record({ file: "theirs" });
+  const facts = (mineRuns: boolean, theirsRun: boolean): MergeFacts => ({
+    mine: [{ record: mine, runs_here: mineRuns, peer_has: 2 }],
+    theirs: [{ record: theirs, runs_here: theirsRun }],
+    myTombstones: [],
+    theirTombstones: [],
+    me: "A",
+    other: "B",
+  });
+  const turned = ({ mine, theirs, me, other, ...rest }: MergeFacts): MergeFacts => ({
+    ...rest,
+    mine: theirs.map((side) => ({ ...side, peer_has: 2 })),
+    theirs: mine,
+    me: other,
+    other: me,
+  });
+  for (
+    const [mineRuns, theirsRun, winner] of [[true, false, "mine"], [false, true, "theirs"], [
+      false,
+      false,
+      "theirs",
+    ]] as const
+  ) {
+    const one = merge(facts(mineRuns, theirsRun));
+    const other = merge(turned(facts(mineRuns, theirsRun)));
+    assert.equal(one.take[0]?.file ?? "mine", winner);
+    assert.equal(other.take[0]?.file ?? "theirs", winner);
+    assert.equal(one.conflicts.length, 1);
+  }
+  const clash = merge({
+    ...facts(false, false),
+    theirs: [{ record: record({ uuid: crypto.randomUUID() }), runs_here: false }],
+  });
+  assert.deepEqual([clash.take, clash.clashes], [[], ["vm"]]);
+});
