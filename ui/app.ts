@@ -2,15 +2,20 @@
 
 import { type Context, Hono, type Schema } from "hono";
 import type { Access } from "../lib/access/types.ts";
-import { ProblemError, PROBLEMS } from "../lib/model/problem.ts";
+import { ProblemError } from "../lib/model/problem.ts";
 import { problemOf } from "./api/problem.ts";
 import type { Env, WebDeps } from "./deps.ts";
+import { accountRoutes } from "./pages/account.tsx";
+import { errorPage } from "./pages/error.tsx";
+import { loginRoutes } from "./pages/login.tsx";
+import { setupRoutes } from "./pages/setup.tsx";
 import { authenticate } from "./security/authenticate.ts";
 import { BODY_LIMITS, type BodyLimits, boundedBody } from "./security/body.ts";
 import { checkRequest, keepStrangersOut } from "./security/gate.ts";
 import { responseHeaders } from "./security/headers.ts";
 import { HostList, type HostNames, ownNames } from "./security/hosts.ts";
 import { problemResponse } from "./security/problem.ts";
+import { returnPath } from "./security/return_path.ts";
 import { sessionRoutes } from "./security/session_routes.ts";
 
 /** A part of the app, whatever types its own routes have. */
@@ -30,17 +35,10 @@ export interface AppDeps extends WebDeps {
   /** This machine's names and addresses; default: as the system says. */
   ownNames?: HostNames["own"];
   bodyLimits?: BodyLimits;
-  /** A page that says what went wrong; default: plain text. */
-  errorPage?: (c: Context<Env>, problem: ProblemError) => Response | Promise<Response>;
+  /** SHA-256 of the certificate, as browsers show it (WebServer.certificate().fingerprint); default: not shown. */
+  fingerprint?: () => string;
   /** Errors that nobody expected; default: console.error. */
   log?: (error: unknown) => void;
-}
-
-/** The path to come back to after signing in: only ever one of ours. */
-export function returnPath(path: string | undefined): string {
-  return path !== undefined && /^\/(?![/\\])[\x21-\x7e]{0,500}$/.test(path) && !path.includes("\\")
-    ? path
-    : "/";
 }
 
 /** Where somebody is sent whom a page asks to sign in, or to give the password again; null: nowhere. */
@@ -69,16 +67,20 @@ export function createApp(deps: AppDeps): Hono<Env> {
   app.route("/static", deps.statics);
   app.route("/api/v1/session", sessionRoutes(access));
   app.route("/api/v1", deps.api);
+  const own = { ...deps, fingerprint: deps.fingerprint ?? (() => "") };
+  app.route("/", loginRoutes(own));
+  app.route("/", setupRoutes(own));
+  app.route("/", accountRoutes(own));
   app.route("/", deps.pages);
 
+  const showError = errorPage(deps);
   const answer = (c: Context<Env>, problem: ProblemError) => {
     if (c.req.path.startsWith("/api/") || !(c.req.header("accept") ?? "").includes("text/html")) {
       return problemResponse(problem);
     }
     const target = sentTo(c, { problem, access });
     if (target !== null) return c.redirect(target, 303);
-    if (deps.errorPage !== undefined) return deps.errorPage(c, problem);
-    return c.text(`${problem.message}\n${problem.hint}\n`, PROBLEMS[problem.code].status);
+    return showError(c, problem);
   };
   app.onError((error, c) => {
     const problem = problemOf(error);

@@ -1,9 +1,10 @@
 /** 正體中文（台灣）：頁面的所有文字。缺少任何一個鍵值就無法編譯。 */
 
 import type { MessageKey } from "./en.ts";
+import { ZH_ACCESS } from "./zh_tw/access.ts";
 import { ZH_HOME } from "./zh_tw/home.ts";
 import { ZH_SHELL } from "./zh_tw/shell.ts";
 import { ZH_VM } from "./zh_tw/vm.ts";
 
 /** A pattern for each key. */
-export const ZH_TW: Readonly<Record<MessageKey, string>> = { ...ZH_SHELL, ...ZH_HOME, ...ZH_VM };
+export const ZH_TW: Readonly<Record<MessageKey, string>> = { ...ZH_SHELL, ...ZH_HOME, ...ZH_VM, ...ZH_ACCESS };
