@@ -5,6 +5,11 @@ import { type Command, processIo, runCommand } from "./lib/cli/command.ts";
 /** The command table. */
 export const commands: readonly Command[] = [
   {
+    name: "serve",
+    summary: "runs this machine as a node: its VMs, its pair, the page and the API",
+    load: () => import("./lib/cli/serve.ts"),
+  },
+  {
     name: "demo",
     summary: "shows it: two hosts on this machine, a protected VM, a fault of your choice",
     load: () => import("./lib/cli/demo.ts"),
@@ -123,6 +128,11 @@ export const commands: readonly Command[] = [
     name: "lab-proxy",
     summary: "damages what passes over a replication line of the lab",
     load: () => import("./lib/cli/lab_proxy.ts"),
+  },
+  {
+    name: "lab-door",
+    summary: "a way to the page of a node in the lab",
+    load: () => import("./lib/cli/lab_door.ts"),
   },
   {
     name: "version",

@@ -23,6 +23,7 @@ count over one TCP connection, and makes something fail. Exit code 0 only if not
   --memory MB    the guest's memory (512)
   --dirty PAGES  pages that each request dirties (10)
   --write BYTES  bytes that each request writes to the disk and flushes (64; 0: none)
+  --ui           two whole nodes instead, with a page each to look around in, until Ctrl-C
   --json         one JSON object per line; the last is the summary
   --no-output-commit   the negative control: releases output before it is safe, and so must lose acknowledged counts`;
 
@@ -34,6 +35,7 @@ interface Arguments {
   write: number;
   json: boolean;
   unsafe: boolean;
+  ui: boolean;
 }
 
 function number(text: string, option: { name: string; least: number; most: number }): number {
@@ -53,6 +55,7 @@ function parse(args: string[]): Arguments | "help" {
       write: { type: "string", default: "64" },
       json: { type: "boolean", default: false },
       "no-output-commit": { type: "boolean", default: false },
+      ui: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -67,6 +70,7 @@ function parse(args: string[]): Arguments | "help" {
     write: number(values.write, { name: "write", least: 0, most: 65536 }),
     json: values.json,
     unsafe: values["no-output-commit"],
+    ui: values.ui,
   };
 }
 
@@ -91,6 +95,7 @@ function labId(): string {
 export async function run(args: string[], io: CommandIo): Promise<number> {
   const given = read(args, io);
   if (typeof given === "number") return given;
+  if (given.ui) return await showUi(io);
   const live = !given.json && Deno.stdout.isTerminal();
   const view = new DemoView({
     write: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
@@ -136,6 +141,18 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
     await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function showUi(io: CommandIo): Promise<number> {
+  const ended = new AbortController();
+  const stop = () => ended.abort();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  try {
+    const { showPages } = await import("./demo_ui.ts");
+    return await showPages(io, { id: labId(), until: ended.signal });
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
   }
 }
 

@@ -13,6 +13,11 @@ const PORTS = 4;
 /** Numbers that fit below the last port. */
 export const NUMBERS = Math.floor((65533 - FIRST_PORT) / PORTS);
 
+/** The first of the ports of the VM with this number. */
+export function portOf(number: number): number {
+  return FIRST_PORT + PORTS * number;
+}
+
 export interface HostFileOptions {
   places: NodePlaces;
   node: string;
@@ -32,7 +37,7 @@ export function hostFile(options: HostFileOptions): { text: string; config: Host
     run_dir: places.run,
     data_dir: `${places.data}/vms`,
     key_file: `${places.data}/pair.key`,
-    port: FIRST_PORT + PORTS * options.number,
+    port: portOf(options.number),
     arbiter,
     ...(qemu_user === undefined ? {} : { qemu_user }),
     link: [path(link_a), ...(link_b === null ? [] : [path(link_b)])],

@@ -12,6 +12,7 @@ import { Consoles } from "./consoles.ts";
 import { logLines, LOGS } from "./logs.ts";
 import { clearAway, imageBytes } from "./images.ts";
 import { Members, missing } from "./members.ts";
+import { portOf } from "./host_file.ts";
 import type { VmManagerOptions } from "./options.ts";
 import { hasVm } from "./phases.ts";
 import { type Tombstone, type VmRecord, type VmReport, VMS_MAX } from "./records.ts";
@@ -129,6 +130,11 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   /** What the runners of both nodes say; the other node's: null when it is not heard. For the picture of lines and arbiter. */
   reports(): { here: VmReport[]; there: VmReport[] | null } {
     return { here: this.#members.reports(), there: this.#reports.all() };
+  }
+
+  /** First ports of the VMs: each has four. */
+  ports(): number[] {
+    return this.#store.all().flatMap(({ record }) => record.number === null ? [] : [portOf(record.number)]);
   }
 
   /** Called when a view may have changed, at most a few times a second. */

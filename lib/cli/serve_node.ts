@@ -1,0 +1,160 @@
+/** A node put together from its parts, in the order in which they need each other; closed in the other one. */
+
+import type { Access } from "../access/types.ts";
+import { makeDurableDirectory } from "../durable_directory.ts";
+import { Alerter } from "../observe/alerts/alerter.ts";
+import { Observer } from "../observe/observer.ts";
+import { ArbiterWatch } from "../node/arbiter_watch.ts";
+import { Controller, type ControllerParts } from "../node/controller.ts";
+import { openDataDirectory } from "../node/data_directory.ts";
+import { Disks } from "../node/disks/work.ts";
+import { EventExchange } from "../node/event_exchange.ts";
+import { machineFacts, type NodeFacts, qemuText } from "../node/facts.ts";
+import { openIdentity } from "../node/identity.ts";
+import { JobRunner } from "../node/jobs.ts";
+import { openPairing } from "../node/pairing/pairing.ts";
+import type { PairControl } from "../node/pairing/types.ts";
+import { VmManager } from "../node/vm/manager.ts";
+import { selfCommand } from "./assets.ts";
+import type { ServeSettings } from "./serve.ts";
+import { AuditWatch, openNodeAccess } from "./serve_access.ts";
+import { told } from "./serve_told.ts";
+import { VERSION } from "./version.ts";
+
+/** How old what is said of this machine's memory and disk may be. */
+const FACTS_MS = 5000;
+
+/** A node that is open. */
+export interface OpenNode extends AsyncDisposable {
+  controller: Controller;
+  access: Access;
+  pairing: PairControl;
+}
+
+/** Says something of the service itself. */
+export type Say = (level: "info" | "warning" | "error", text: string) => void;
+
+/** Opens everything of a node but its page. Leaves nothing open when it throws. */
+export async function openNode(settings: ServeSettings, say: Say): Promise<OpenNode> {
+  await using stack = new AsyncDisposableStack();
+  const { parts, access } = await openParts(settings, { say, stack });
+  const { pairing, observer } = parts;
+  const controller = stack.use(new Controller(parts));
+  stack.use(
+    new EventExchange({
+      file: `${settings.places.data}/observe/peer_events.json`,
+      node: () => settings.node,
+      channel: pairing.channel,
+      observer,
+    }),
+  );
+  const happened = { severity: "info", subject: "node", name: "", actor: null } as const;
+  observer.event({ ...happened, code: "node.started", params: { version: VERSION } });
+  stack.defer(() => observer.event({ ...happened, code: "node.stopped", params: {} }));
+  const rest = stack.move();
+  return { controller, access, pairing, [Symbol.asyncDispose]: () => rest.disposeAsync() };
+}
+
+/** Sockets are below it: others may pass through (QEMU's user), and see nothing. */
+function makeRunDirectory(path: string): void {
+  Deno.mkdirSync(path, { recursive: true, mode: 0o711 });
+}
+
+/** Why the pair may not be dissolved; null: it may. */
+function inUse(vms: VmManager | undefined): string | null {
+  const running = vms?.views().filter((vm) => vm.state !== "stopped").map((vm) => vm.name) ?? [];
+  return running.length === 0 ? null : `${running.join(", ")} runs or waits under it: stop it first.`;
+}
+
+/** The parts of the controller. All are closed by `stack`. */
+async function openParts(
+  settings: ServeSettings,
+  { say, stack }: { say: Say; stack: AsyncDisposableStack },
+): Promise<{ parts: ControllerParts; access: Access }> {
+  const { config, node, places } = settings;
+  const { data } = places;
+  makeRunDirectory(places.run);
+  stack.use(openDataDirectory(data, VERSION));
+  for (const part of ["observe", "access", "vms", "tls"]) makeDurableDirectory(`${data}/${part}`, 0o700);
+  const warn = (text: string) => say("warning", text);
+  const observer = stack.use(await Observer.open({ directory: `${data}/observe`, node, warn }));
+  const late: { vms?: VmManager } = {};
+  const pairing = stack.use(
+    await openPairing({
+      places,
+      identity: openIdentity(`${data}/identity`),
+      nodeName: () => node,
+      version: VERSION,
+      listen: config.peer_listen,
+      recorder: observer,
+      now: Date.now,
+      mayRemove: () => inUse(late.vms),
+    }),
+  );
+  const disks = new Disks({
+    directory: `${data}/vms`,
+    used: () => usedDisks(late.vms, `${data}/vms`),
+    user: config.qemu_user,
+  });
+  const vms = stack.use(
+    await VmManager.open({
+      places,
+      self: selfCommand(),
+      node: () => ({ id: pairing.id, name: node }),
+      peer: pairing.channel,
+      recorder: observer,
+      pairSettings: () => pairing.settings(),
+      disks,
+      history: (name, range) => observer.history(name, range),
+      tuning: config,
+    }),
+  );
+  late.vms = vms;
+  stack.use(pairing.onChange(() => vms.pairChanged()));
+  const jobs = stack.use(new JobRunner());
+  const alerter = stack.use(new Alerter({ directory: `${data}/observe`, node, observer, warn }));
+  const arbiter = stack.use(new ArbiterWatch({ settings: () => pairing.settings(), recorder: observer }));
+  const access = stack.use(
+    await openNodeAccess({ directory: `${data}/access`, label: node, recorder: observer }),
+  );
+  const audit = stack.use(new AuditWatch(access, warn));
+  const facts = await factsOf(settings, pairing);
+  const parts = { facts, pairing, vms, jobs, disks, observer, alerter, arbiter };
+  return {
+    access,
+    parts: {
+      ...parts,
+      ...told({ settings, pairing, vms, observer, alerter, arbiter, jobs }),
+      auditProblem: () => audit.problem,
+      now: Date.now,
+    },
+  };
+}
+
+function usedDisks(vms: VmManager | undefined, directory: string): { vm: string; path: string }[] {
+  return vms?.views().flatMap((vm) =>
+    vm.disks.map(({ path }) => ({ vm: vm.name, path: path.startsWith("/") ? path : `${directory}/${path}` }))
+  ) ?? [];
+}
+
+/** What this node says of itself; what passes is read again every few seconds. */
+async function factsOf(settings: ServeSettings, pairing: PairControl): Promise<() => NodeFacts> {
+  const { node, places, config, listen } = settings;
+  const qemu = await qemuText(config.qemu);
+  const started = new Date().toISOString();
+  let read = { at: -Infinity, facts: machineFacts(places) };
+  return () => {
+    const at = performance.now();
+    if (at - read.at > FACTS_MS) read = { at, facts: machineFacts(places) };
+    const lan = pairing.settings()?.lan?.local;
+    return {
+      ...read.facts,
+      id: pairing.id,
+      name: node,
+      version: VERSION,
+      qemu,
+      started,
+      url: lan === undefined ? null : `https://${lan}:${listen.port}/`,
+    };
+  };
+}

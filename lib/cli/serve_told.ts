@@ -1,0 +1,63 @@
+/** What a node tells of itself when it is asked: doctor, metrics, the support bundle, its file. */
+
+import type { AlerterContract, ObserverContract } from "../observe/contracts.ts";
+import type { ArbiterWatch } from "../node/arbiter_watch.ts";
+import { CONFIG_FILE } from "../node/config.ts";
+import type { Jobs } from "../node/contracts.ts";
+import type { ControllerParts } from "../node/controller.ts";
+import { Doctor } from "../node/doctor/doctor.ts";
+import type { PairControl } from "../node/pairing/types.ts";
+import { ProblemError } from "../model/problem.ts";
+import type { VmManager } from "../node/vm/manager.ts";
+import { specDefaults } from "../vm/spec.ts";
+import type { ServeSettings } from "./serve.ts";
+import { VERSION } from "./version.ts";
+
+interface Told {
+  settings: ServeSettings;
+  pairing: PairControl;
+  vms: VmManager;
+  observer: ObserverContract;
+  alerter: AlerterContract;
+  arbiter: ArbiterWatch;
+  jobs: Jobs;
+}
+
+/** See above. */
+export function told(
+  parts: Told,
+): Pick<ControllerParts, "doctor" | "supportBundle" | "metrics" | "config"> {
+  const { settings, pairing, vms, arbiter } = parts;
+  const { config, node, places, listen } = settings;
+  const doctor = new Doctor({
+    peer: pairing.channel,
+    subject: () => ({
+      node,
+      version: VERSION,
+      qemu: config.qemu,
+      qemuUser: config.qemu_user,
+      cpu: specDefaults().cpu,
+      data: places.data,
+      listens: [{ port: listen.port, what: "the page" }, { port: pairing.port, what: "the other node" }],
+      vmPorts: vms.ports(),
+      settings: pairing.settings(),
+      arbiter: arbiter.view(vms.reports().here.map((report) => report.arbiter)),
+      clockOffsetMs: pairing.clockOffsetMs(),
+      watchdog: config.fencing.watchdog,
+      kernelLease: config.fencing.kernel_lease,
+    }),
+  });
+  return {
+    doctor: (options) => doctor.run(options),
+    metrics: () => {
+      throw new ProblemError("failed", { detail: "There are no metrics yet", hint: "" });
+    },
+    supportBundle: () => {
+      throw new ProblemError("failed", { detail: "There is no support bundle yet", hint: "" });
+    },
+    config: () => ({
+      file: settings.file ?? `${CONFIG_FILE} (not there: all is as by default)`,
+      text: settings.text,
+    }),
+  };
+}
