@@ -15,6 +15,8 @@ import { JobRunner } from "../node/jobs.ts";
 import { openPairing } from "../node/pairing/pairing.ts";
 import type { PairControl } from "../node/pairing/types.ts";
 import { VmManager } from "../node/vm/manager.ts";
+import { chooseAccel } from "../vm/accel.ts";
+import { specDefaults } from "../vm/spec.ts";
 import { selfCommand } from "./assets.ts";
 import type { ServeSettings } from "./serve.ts";
 import { AuditWatch, openNodeAccess } from "./serve_access.ts";
@@ -142,10 +144,14 @@ async function factsOf(settings: ServeSettings, pairing: PairControl): Promise<(
   const { node, places, config, listen } = settings;
   const qemu = await qemuText(config.qemu);
   const started = new Date().toISOString();
-  let read = { at: -Infinity, facts: machineFacts(places) };
+  let accel: "kvm" | "tcg" | null = null;
+  // A small guest is booted to see, once a boot: the page need not wait for it.
+  void accelHere(settings).then((found) => accel = found);
+  const look = () => machineFacts({ data: places.data, accel });
+  let read = { at: -Infinity, facts: look() };
   return () => {
     const at = performance.now();
-    if (at - read.at > FACTS_MS) read = { at, facts: machineFacts(places) };
+    if (at - read.at > FACTS_MS || read.facts.accel !== accel) read = { at, facts: look() };
     const lan = pairing.settings()?.lan?.local;
     return {
       ...read.facts,
@@ -157,4 +163,17 @@ async function factsOf(settings: ServeSettings, pairing: PairControl): Promise<(
       url: lan === undefined ? null : `https://${lan}:${listen.port}/`,
     };
   };
+}
+
+/** What VMs would run under here; null: it cannot be told. The runners have the same file to remember it by. */
+async function accelHere({ places, config }: ServeSettings): Promise<"kvm" | "tcg" | null> {
+  try {
+    const cache = {
+      file: `${places.data}/vms/kvm.json`,
+      bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id"),
+    };
+    return (await chooseAccel({ accel: "auto", cpu: specDefaults().cpu, binary: config.qemu }, cache)).accel;
+  } catch {
+    return null;
+  }
 }

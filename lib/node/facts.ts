@@ -51,17 +51,8 @@ function space(path: string): { disk_bytes: number | null; disk_free_bytes: numb
   }
 }
 
-function canOpen(file: string): boolean {
-  try {
-    Deno.openSync(file, { read: true, write: true }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** This machine now. `kvm`: whether a guest was seen to run under it (lib/vm/accel.ts); undefined: only the device is looked at. */
-export function machineFacts(options: { data: string; kvm?: boolean | undefined }): Omit<
+/** This machine now. `accel`: what a guest was seen to run under (lib/vm/accel.ts); null: not known yet. */
+export function machineFacts(options: { data: string; accel: "kvm" | "tcg" | null }): Omit<
   NodeFacts,
   "id" | "name" | "version" | "qemu" | "started" | "url"
 > {
@@ -69,7 +60,7 @@ export function machineFacts(options: { data: string; kvm?: boolean | undefined 
   const MIB = 1024 * 1024;
   return {
     kernel: Deno.osRelease(),
-    accel: options.kvm ?? canOpen("/dev/kvm") ? "kvm" : "tcg",
+    accel: options.accel,
     cpu_model: lineOf("/proc/cpuinfo", /^model name\s*:\s*(.+)$/m),
     cpus: navigator.hardwareConcurrency,
     memory_mib: Math.round(total / MIB),
