@@ -134,7 +134,8 @@ export class SettingsSync {
       store.commit();
       this.#current = next;
       // From here on it holds: if the other one does not hear this, it takes it when the two meet again.
-      await channel.call(METHOD.commit, { change: next.change }).catch(() => {});
+      const commit = () => channel.call(METHOD.commit, { change: next.change });
+      await commit().catch(commit).catch(() => {});
     } finally {
       this.#changing = false;
     }

@@ -2,6 +2,8 @@
 
 import { openIdentity } from "../../../lib/node/identity.ts";
 import { openPairing } from "../../../lib/node/pairing/pairing.ts";
+import { keyId, random } from "../../../lib/node/pairing/secrets.ts";
+import { PairStore } from "../../../lib/node/pairing/store.ts";
 import type { NodeInterface, PairControl, PairingLimits } from "../../../lib/node/pairing/types.ts";
 import type { PairingView } from "../../../lib/model/node.ts";
 import { HOST, Records, until } from "../peer/kit.ts";
@@ -132,6 +134,31 @@ export async function pair(inviter: TestNode, joiner: TestNode): Promise<void> {
   await Promise.all([inviter.control.confirm("test"), joiner.control.confirm("test")]);
   await until("both are paired", () => [inviter, joiner].every(({ pairing }) => pairing.step === "paired"));
   await reached(inviter, joiner);
+}
+
+/** Two nodes that have been paired some time ago: what pairing writes, without its slow code. */
+export async function paired(...nodes: [TestNode, TestNode]): Promise<void> {
+  const key = random();
+  for (const node of nodes) {
+    await node.stop();
+    const other = nodes.find((one) => one !== node)!;
+    const peer = {
+      id: other.control.id,
+      next_id: null,
+      name: other.name,
+      port: other.port,
+      addresses: [HOST],
+    };
+    new PairStore(node.directory).create({
+      version: 1,
+      state: "paired",
+      peer,
+      key_id: keyId(key),
+      paired_at: new Date().toISOString(),
+    }, key);
+  }
+  for (const node of nodes) await node.run();
+  await reached(...nodes);
 }
 
 /** Until both reach each other. */
