@@ -48,6 +48,7 @@ async function compile(): Promise<boolean> {
         "--allow-all",
         "--no-prompt",
         "--unstable-net",
+        "--unstable-no-legacy-abort",
         "--self-extracting",
       ],
       ...WORKERS.flatMap((worker) => ["--include", `${ROOT}/${worker}`]),

@@ -13,7 +13,7 @@
 
 /* How Deno is started; lib/cli/assets.ts has the same. */
 static const char *const FLAGS[] = {
-    "deno", "run", "--no-prompt", "--allow-all", "--unstable-net", "--cached-only", "--no-config", "--no-lock", "--no-remote",
+    "deno", "run", "--no-prompt", "--allow-all", "--unstable-net", "--unstable-no-legacy-abort", "--cached-only", "--no-config", "--no-lock", "--no-remote",
     "--no-npm",
 };
 #define FLAG_COUNT (sizeof FLAGS / sizeof FLAGS[0])

@@ -123,6 +123,6 @@ export function selfCommand(seen: AssetsWorld = world): string[] {
 
 /** How the packed program's launcher starts Deno (build/launcher.c has the same). */
 export const PACKED_FLAGS: readonly string[] = [
-  ...["--no-prompt", "--allow-all", "--unstable-net", "--cached-only"], // net: sd_notify's datagrams
+  ...["--no-prompt", "--allow-all", "--unstable-net", "--unstable-no-legacy-abort", "--cached-only"],
   ...["--no-config", "--no-lock", "--no-remote", "--no-npm"],
 ];

@@ -15,6 +15,8 @@ import { JobRunner } from "../node/jobs.ts";
 import { openPairing } from "../node/pairing/pairing.ts";
 import type { PairControl } from "../node/pairing/types.ts";
 import { VmManager } from "../node/vm/manager.ts";
+import type { ServeConfig } from "../node/config.ts";
+import type { HostTuning } from "../vm/host_config.ts";
 import { chooseAccel } from "../vm/accel.ts";
 import { specDefaults } from "../vm/spec.ts";
 import { selfCommand } from "./assets.ts";
@@ -108,7 +110,7 @@ async function openParts(
       pairSettings: () => pairing.settings(),
       disks,
       history: (name, range) => observer.history(name, range),
-      tuning: config,
+      tuning: tuningOf(config),
     }),
   );
   late.vms = vms;
@@ -131,6 +133,11 @@ async function openParts(
       now: Date.now,
     },
   };
+}
+
+/** What of the file is for the runners. */
+function tuningOf({ qemu, qemu_user, fencing, rhythm, sync }: ServeConfig): HostTuning {
+  return { qemu, qemu_user, fencing, rhythm, sync };
 }
 
 function usedDisks(vms: VmManager | undefined, directory: string): { vm: string; path: string }[] {

@@ -6,7 +6,6 @@ import { createApp } from "../../ui/app.ts";
 import { consoleEndpoints } from "../../ui/console/endpoint.ts";
 import type { Env } from "../../ui/deps.ts";
 import { listenWeb, type WebServer } from "../../ui/listen.ts";
-import { errorPage } from "../../ui/pages/error.tsx";
 import { pageRoutes } from "../../ui/pages/routes.tsx";
 import { principalNow } from "../../ui/security/authenticate.ts";
 import { staticAssets, staticRoutes } from "../../ui/static.ts";
@@ -33,8 +32,9 @@ function reachedBy(settings: ServeSettings): string[] {
 }
 
 /** Begins to listen: on loopback and on the socket, and at --listen once there is an administrator. */
-export function openWeb(settings: ServeSettings, parts: WebParts): Promise<WebServer> {
+export async function openWeb(settings: ServeSettings, parts: WebParts): Promise<WebServer> {
   const { backend, access, say } = parts;
+  const late: { web?: WebServer } = {};
   const files = staticAssets(assets().ui);
   const deps = { backend, access, version: VERSION, nowMs: Date.now, assets: files };
   const api = new Hono<Env>();
@@ -49,11 +49,11 @@ export function openWeb(settings: ServeSettings, parts: WebParts): Promise<WebSe
     pages,
     statics: staticRoutes(files),
     names: () => settings.config.names,
-    errorPage: errorPage(deps),
+    fingerprint: () => late.web?.certificate().fingerprint ?? "",
     log: (error) =>
       say("error", `a request failed: ${error instanceof Error ? error.stack ?? error.message : error}`),
   });
-  return listenWeb({
+  late.web = await listenWeb({
     app,
     access,
     listen: { hostname: settings.listen.host, port: settings.listen.port },
@@ -66,4 +66,5 @@ export function openWeb(settings: ServeSettings, parts: WebParts): Promise<WebSe
     nowMs: Date.now,
     log: (text) => say("warning", text),
   });
+  return late.web;
 }

@@ -86,8 +86,14 @@ export class NodeApi implements Disposable {
 
   /** Waits for a job's end. Throws when it failed. */
   async job(view: JobView, bound_ms: number): Promise<JobView> {
-    const of = (snapshot: Snapshot) => snapshot.jobs.find((job) => job.id === view.id);
-    const ended = of(await this.until((snapshot) => of(snapshot)?.state !== "running", bound_ms)) ?? view;
+    const end = performance.now() + bound_ms;
+    const look = async () =>
+      (await this.call<JobView[]>("GET", "/jobs")).find((job) => job.id === view.id) ?? view;
+    let ended = await look();
+    while (ended.state === "running" && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      ended = await look();
+    }
     if (ended.state === "done") return ended;
     throw new EdgeError(`${ended.kind} of ${ended.subject} ${ended.state}: ${ended.error?.detail}`, {
       op: "wait for a job",

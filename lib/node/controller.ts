@@ -16,6 +16,8 @@ import type { FinishedDisk, VmManager } from "./vm/manager.ts";
 /** A snapshot is made at most this often, and at least once a second. */
 const TELL_MS = 250;
 const LOOK_MS = 1000;
+/** What is asked for is not older than this. */
+const FRESH_MS = 50;
 const PEER_MS = 3000;
 const FACTS = "node.facts";
 
@@ -64,6 +66,7 @@ export class Controller implements Backend, Disposable {
   readonly #timers: ReturnType<typeof setInterval>[];
   #snapshot: Snapshot;
   #said = "";
+  #told_at = -Infinity;
   #peer: PeerAnswer | null = null;
   #checks: CheckView[] = [];
   #soon: ReturnType<typeof setTimeout> | null = null;
@@ -102,6 +105,8 @@ export class Controller implements Backend, Disposable {
   }
 
   snapshot(): Snapshot {
+    // Who has just changed something sees it.
+    if (performance.now() - this.#told_at > FRESH_MS) this.#tell();
     return this.#snapshot;
   }
 
@@ -267,6 +272,7 @@ export class Controller implements Backend, Disposable {
   #tell(): void {
     const { alerter, auditProblem, pairing } = this.#parts;
     const made = this.#picture();
+    this.#told_at = performance.now();
     // What changes by itself each second is no reason to tell everybody.
     const said = JSON.stringify({
       ...made,

@@ -78,11 +78,15 @@ function sum(values: readonly (number | null | undefined)[]): number | null {
 
 /** A replication line with what the runners know of it: which carries the data, and how much. */
 function withRunners(path: PathView, reports: readonly VmReport[]): PathView {
-  if (path.name === "lan") return path;
-  const index = path.name === "a" ? 0 : 1;
+  const index = { a: 0, b: 1, lan: 2 }[path.name];
+  // Heartbeats are timed by the engine; what this service measures has its own waits in it.
+  const trips = reports.map((report) => report.paths[index]?.rtt_us).filter((rtt) => typeof rtt === "number");
+  const rtt_us = trips.length === 0 ? path.rtt_us : Math.min(...trips);
+  if (path.name === "lan") return { ...path, rtt_us };
   const lines = reports.map((report) => report.lines[index]);
   return {
     ...path,
+    rtt_us,
     active: reports.some((report) => report.active === index),
     out_mbit: sum(lines.map((line) => line?.out_mbit)),
     in_mbit: sum(lines.map((line) => line?.in_mbit)),

@@ -10,6 +10,10 @@ const facts = (name: string): NodeFacts => {
 };
 const report = (active: number, out_mbit: number | null): VmReport => ({
   active,
+  paths: [{ alive: true, rtt_us: 80 + (out_mbit ?? 0) }, { alive: true, rtt_us: null }, {
+    alive: false,
+    rtt_us: null,
+  }],
   lines: [{ up: true, out_mbit, in_mbit: 1 }, { up: true, out_mbit: 0, in_mbit: null }],
 } as VmReport);
 
@@ -60,6 +64,7 @@ Deno.test("a line shows what all VMs send over it, and which one carries the dat
   const [a, b, lan] = picture(parts()).pair.paths;
   assert.deepEqual([a?.active, a?.out_mbit, a?.in_mbit], [true, 42, 2]);
   assert.deepEqual([b?.active, b?.out_mbit, b?.in_mbit], [false, 0, null]);
+  assert.deepEqual([a?.rtt_us, b?.rtt_us], [92, 200], "the engine's round trip, where it has one");
   assert.equal(lan?.active, false);
   assert.deepEqual(picture(parts({ reports: [] })).pair.paths.map((path) => path.out_mbit), [null, null, 0]);
 });
