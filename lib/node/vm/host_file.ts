@@ -30,7 +30,7 @@ export interface HostFileOptions {
 export function hostFile(options: HostFileOptions): { text: string; config: HostConfig } {
   const { places, settings, tuning } = options;
   const { link_a, link_b, lan, arbiter, witness } = settings;
-  const { qemu_user, ...tuned } = tuning;
+  const { qemu, qemu_user, fencing, rhythm, sync } = tuning;
   const path = ({ local, peer }: { local: string; peer: string }) => ({ local, peer });
   const text = stringify({
     node: options.node,
@@ -52,7 +52,8 @@ export function hostFile(options: HostFileOptions): { text: string; config: Host
       ? {}
       : { witness: { ...witness, identity: `${places.data}/identity` } }),
     heartbeat: { takeover_ms: settings.takeover_ms },
-    ...JSON.parse(JSON.stringify(tuned)), // without what is undefined
+    qemu,
+    ...JSON.parse(JSON.stringify({ fencing, rhythm, sync })), // without what is undefined
   });
   try {
     return { text: `${text}\n`, config: parseHostConfig({ file: "host.toml", text }) };

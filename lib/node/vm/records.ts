@@ -110,10 +110,19 @@ export const nodeReport = z.object({
 });
 export type NodeReport = z.infer<typeof nodeReport>;
 
-/** Settings on their way to the other node. */
-export const settingsMessage = z.strictObject({
-  vms: z.array(z.strictObject({ record: vmRecord, runs_here: z.boolean() })).max(VMS_MAX),
+/** Which settings a node has: short, so that only those that differ go over. */
+export const settingsIndex = z.strictObject({
+  vms: z.array(z.strictObject({ name: vmName, digest: z.string().max(64) })).max(VMS_MAX),
   tombstones: z.array(tombstone).max(TOMBSTONES_MAX),
-  switchovers: z.record(z.string().max(40), z.array(switchoverView).max(SWITCHOVERS_MAX)),
 });
-export type SettingsMessage = z.infer<typeof settingsMessage>;
+export type SettingsIndex = z.infer<typeof settingsIndex>;
+
+/** One VM's settings on their way to the other node; null: there are none. */
+export const settingsOfOne = z.strictObject({
+  record: vmRecord,
+  runs_here: z.boolean(),
+  switchovers: z.array(switchoverView).max(SWITCHOVERS_MAX),
+}).nullable();
+export type SettingsOfOne = z.infer<typeof settingsOfOne>;
+
+export const settingsQuestion = z.strictObject({ name: vmName, mine: settingsOfOne });

@@ -1,18 +1,25 @@
 /** Brings the settings of the VMs to the other node, and its own here: at each change, and when it is heard again. */
 
+import { createHash } from "node:crypto";
+import type { SwitchoverView } from "../../model/vm.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { merge } from "./merge.ts";
 import {
-  type SettingsMessage,
-  settingsMessage,
+  type SettingsIndex,
+  settingsIndex,
+  type SettingsOfOne,
+  settingsOfOne,
+  settingsQuestion,
   type Tombstone,
   TOMBSTONES_MAX,
   type VmRecord,
   VMS_MAX,
 } from "./records.ts";
-import { mergeSwitchovers, type VmStore } from "./store.ts";
+import { type KeptVm, mergeSwitchovers, type VmStore } from "./store.ts";
 
-const METHOD = "vm.settings";
+const INDEX = "vm.index";
+const ONE = "vm.settings";
+const ROUNDS = 4;
 /** A failed attempt is made again. */
 const RETRY_MS = 5000;
 
@@ -42,9 +49,14 @@ export class SettingsSync implements AsyncDisposable {
   constructor(options: SettingsSyncOptions) {
     this.#options = options;
     const { peer } = options;
-    peer.answer(METHOD, (params) => {
-      this.#apply(settingsMessage.parse(params));
-      return Promise.resolve(this.#message());
+    peer.answer(INDEX, (params) => {
+      this.#compare(settingsIndex.parse(params));
+      return Promise.resolve(this.#index());
+    });
+    peer.answer(ONE, (params) => {
+      const { name, mine } = settingsQuestion.parse(params);
+      this.#merge(name, mine);
+      return Promise.resolve(this.#one(name));
     });
     this.#watch = peer.onChange(() => this.changed());
     this.changed();
@@ -84,81 +96,117 @@ export class SettingsSync implements AsyncDisposable {
 
   async #exchange(): Promise<void> {
     try {
-      const answer = await this.#options.peer.call(METHOD, this.#message());
-      if (!this.#closed) this.#apply(settingsMessage.parse(answer));
+      // The last round finds nothing more to do, and both know then that they have the same.
+      for (let round = 0; round < ROUNDS && !this.#closed; round++) {
+        const { peer } = this.#options;
+        const theirs = settingsIndex.parse(await peer.call(INDEX, this.#index()));
+        const different = this.#compare(theirs);
+        if (different.length === 0) return;
+        for (const name of different) {
+          const answer = await peer.call(ONE, { name, mine: this.#one(name) });
+          if (!this.#closed) this.#merge(name, settingsOfOne.parse(answer));
+        }
+      }
     } catch {
       // It is not heard, or of another version: the views say that it does not have them.
       if (!this.#closed) this.#timer = setTimeout(() => this.changed(), RETRY_MS);
     }
   }
 
-  #message(): SettingsMessage {
-    const { store, runsHere } = this.#options;
-    const vms = store.all().slice(0, VMS_MAX);
+  #index(): SettingsIndex {
+    const { store } = this.#options;
     return {
-      vms: vms.map(({ record }) => ({ record, runs_here: runsHere(record.name) })),
+      vms: store.all().slice(0, VMS_MAX).map((kept) => ({ name: kept.record.name, digest: digestOf(kept) })),
       tombstones: store.tombstones().slice(-TOMBSTONES_MAX),
-      switchovers: Object.fromEntries(vms.map(({ record, local }) => [record.uuid, local.switchovers])),
     };
   }
 
-  #apply(message: SettingsMessage): void {
-    const { store, peer, warn, runsHere } = this.#options;
-    const all = store.all();
+  /** The VMs of which the nodes have different settings, or only one has any. */
+  #compare(theirs: SettingsIndex): string[] {
+    const { store } = this.#options;
+    const known = new Set(store.tombstones().map(({ uuid }) => uuid));
+    for (const stone of theirs.tombstones) if (!known.has(stone.uuid)) this.#options.remove(stone);
+    const digests = new Map(theirs.vms.map(({ name, digest }) => [name, digest]));
+    for (const { record } of store.all()) if (!digests.has(record.name)) digests.set(record.name, "");
+    return [...digests].filter(([name, digest]) => {
+      const kept = store.get(name);
+      if (kept === undefined || digestOf(kept) !== digest) return !this.#clashes.has(name);
+      this.#same(name, kept.record.revision);
+      return false;
+    }).map(([name]) => name);
+  }
+
+  #one(name: string): SettingsOfOne {
+    const kept = this.#options.store.get(name);
+    if (kept === undefined) return null;
+    const { record, local } = kept;
+    return { record, runs_here: this.#options.runsHere(name), switchovers: local.switchovers };
+  }
+
+  #same(name: string, revision: number): void {
+    const { store, onChange } = this.#options;
+    if (store.get(name)?.local.peer_has === revision) return;
+    store.note(name, { peer_has: revision });
+    onChange();
+  }
+
+  #merge(name: string, theirs: SettingsOfOne): void {
+    const { store, peer, warn } = this.#options;
+    const kept = store.get(name);
+    const own = this.#one(name);
     const merged = merge({
-      mine: all.map(({ record, local }) => ({
-        record,
-        runs_here: runsHere(record.name),
-        peer_has: local.peer_has,
-      })),
+      mine: own === null ? [] : [{ ...own, peer_has: kept?.local.peer_has ?? 0 }],
       myTombstones: store.tombstones(),
-      theirs: message.vms,
-      theirTombstones: message.tombstones,
+      theirs: theirs === null ? [] : [theirs],
+      theirTombstones: [],
       me: this.#options.id(),
       other: peer.peer?.id ?? "",
     });
-    for (const stone of merged.remove) this.#options.remove(stone);
-    for (const { name, won, revision } of merged.conflicts) {
+    for (const { won, revision } of merged.conflicts) {
       const who = won === "mine" ? "those of this node" : "those of the other node";
       warn(
         name,
         `Its settings were changed on both nodes while they were apart; ${who} count (revision ${revision}).`,
       );
     }
-    for (const record of merged.take) {
-      if (store.get(record.name) === undefined && store.all().length >= VMS_MAX) {
-        warn(record.name, `There are ${VMS_MAX} VMs here already: this one is on the other node alone.`);
-        continue;
-      }
-      this.#options.take(record);
-      store.note(record.name, { peer_has: record.revision });
-    }
-    for (const { name, revision } of merged.same) {
-      if (store.get(name)?.local.peer_has !== revision) store.note(name, { peer_has: revision });
-    }
-    this.#warnOfClashes(merged.clashes);
-    this.#takeSwitchovers(message);
+    for (const record of merged.take) this.#take(record);
+    for (const { revision } of merged.same) this.#same(name, revision);
+    if (merged.clashes.length > 0) this.#clash(name);
+    else if (theirs !== null) this.#takeSwitchovers(name, theirs.switchovers);
     this.#options.onChange();
   }
 
-  #warnOfClashes(names: readonly string[]): void {
-    for (const name of names) {
-      if (this.#clashes.has(name)) continue;
-      this.#options.warn(
-        name,
-        "The other node has another VM of this name: delete one of the two, neither is replicated.",
-      );
+  #take(record: VmRecord): void {
+    const { store, take, warn } = this.#options;
+    if (store.get(record.name) === undefined && store.all().length >= VMS_MAX) {
+      return warn(record.name, `There are ${VMS_MAX} VMs here already: this one is on the other node alone.`);
     }
-    this.#clashes.clear();
-    for (const name of names) this.#clashes.add(name);
+    take(record);
+    store.note(record.name, { peer_has: record.revision });
   }
 
-  #takeSwitchovers(message: SettingsMessage): void {
-    const { store } = this.#options;
-    for (const { record, local } of store.all()) {
-      const theirs = message.switchovers[record.uuid] ?? [];
-      const all = mergeSwitchovers(local.switchovers, theirs);
-      if (all.length !== local.switchovers.length) store.note(record.name, { switchovers: all });
-    }
+  /** Two VMs of one name. It is said once, and looked at again when the service begins anew or one of them is deleted. */
+  #clash(name: string): void {
+    if (this.#clashes.has(name)) return;
+    this.#clashes.add(name);
+    this.#options.warn(
+      name,
+      "The other node has another VM of this name: delete one of the two, neither is replicated.",
+    );
   }
+
+  #takeSwitchovers(name: string, theirs: readonly SwitchoverView[]): void {
+    const { store } = this.#options;
+    const mine = store.get(name)?.local.switchovers ?? [];
+    const all = mergeSwitchovers(mine, theirs);
+    if (JSON.stringify(all) !== JSON.stringify(mine)) store.note(name, { switchovers: all });
+  }
+}
+
+/** The same on both nodes when all that is replicated of a VM is. */
+function digestOf({ record, local }: KeptVm): string {
+  const { wanted, ...rest } = record;
+  const all = [Object.entries(rest).sort(([a], [b]) => a < b ? -1 : 1), wanted.running, wanted.protected];
+  const moves = local.switchovers.map(({ at, from, to }) => [at, from, to]);
+  return createHash("sha256").update(JSON.stringify([all, moves])).digest("hex");
 }

@@ -68,6 +68,8 @@ export class Supervisor implements AsyncDisposable {
   #link: RunnerLink | null = null;
   #failures = 0;
   #failed = "";
+  /** The failure that was told last. */
+  #told = "";
   #started_ms = 0;
   #start_at_ms = 0;
   #unwanted_since_ms: number | null = null;
@@ -147,6 +149,7 @@ export class Supervisor implements AsyncDisposable {
   afresh(): void {
     this.#failures = 0;
     this.#failed = "";
+    this.#told = "";
     this.#start_at_ms = 0;
     this.look();
   }
@@ -289,7 +292,9 @@ export class Supervisor implements AsyncDisposable {
   #fail(why: string): void {
     this.#failures++;
     this.#start_at_ms = this.#options.now() + backOffMs(this.#failures);
-    if (why !== this.#failed && this.#failures > 1) {
+    // Once it is in place again within a second there is nothing more to tell than that.
+    if (this.#failures > 1 && why !== this.#told) {
+      this.#told = why;
       this.#options.tell("critical", "vm.failed", { why: why.slice(0, 500) });
     }
     this.#failed = why.slice(0, 1000);

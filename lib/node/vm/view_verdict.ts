@@ -29,10 +29,14 @@ export function mayConfirm({ here }: Situation): boolean {
 }
 
 function unprotected(situation: Situation): Said {
-  const { record, runs_on, peer, reachable } = situation;
+  const { record, runs_on, peer, reachable, holder, here, there } = situation;
   const params = { node: runs_on ?? "?" };
   if (!record.wanted.protected) {
     return { severity: "warning", code: "state.unprotected_wanted", params, next: next("next.protect") };
+  }
+  const other = holder === here ? there : here;
+  if (other !== null && other.failed !== "") {
+    return { severity: "critical", code: "state.unprotected", params, next: next("next.read_logs") };
   }
   const look = reachable ? next("next.wait") : next("next.check_peer", { node: peer ?? "?" });
   return { severity: "critical", code: "state.unprotected", params, next: look };
