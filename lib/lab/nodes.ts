@@ -3,13 +3,14 @@
 import { EdgeError } from "../errors.ts";
 import type { PairSettings } from "../model/node.ts";
 import type { VmCreateInput } from "../model/vm.ts";
-import { guestCommandLine, writeInitramfs } from "./guest_image.ts";
+import { createDisk, guestCommandLine, writeInitramfs } from "./guest_image.ts";
 import type { Lab } from "./lab.ts";
 import { NodeApi } from "./node_api.ts";
 import { ADDRESSES, BRIDGE, type Host, HOSTS } from "./places.ts";
 
 const START_MS = 30_000;
 const PAIRING_MS = 30_000;
+const DISK_MIB = 32;
 export const NODE_NAMES = { a: "press-a", b: "press-b" } as const;
 /** Where the page is, from the LAN. */
 export const WEB_PORT = 8443;
@@ -50,6 +51,7 @@ export class LabNodes implements AsyncDisposable {
     const { directory, kernel, guestInit } = options;
     await Deno.mkdir(directory, { recursive: true });
     await writeInitramfs({ init: guestInit, modules: kernel.modules, output: `${directory}/initramfs` });
+    await createDisk({ path: `${directory}/disk.img`, megabytes: DISK_MIB });
     const nodes = new LabNodes(options);
     for (const host of HOSTS) {
       await Deno.writeTextFile(nodes.configFile(host), nodes.#config(host));
@@ -187,7 +189,7 @@ export class LabNodes implements AsyncDisposable {
     return {
       name,
       memory_mib: 192,
-      disks: [{ kind: "new", size_mib: 32 }],
+      disks: [{ kind: "import", path: `${directory}/disk.img`, format: "raw" }],
       nics: [{ mac: "52:54:00:12:34:56" }],
       screen: true,
       start: true,

@@ -7,4 +7,9 @@ import { ZH_SHELL } from "./zh_tw/shell.ts";
 import { ZH_VM } from "./zh_tw/vm.ts";
 
 /** A pattern for each key. */
-export const ZH_TW: Readonly<Record<MessageKey, string>> = { ...ZH_SHELL, ...ZH_HOME, ...ZH_VM, ...ZH_ACCESS };
+export const ZH_TW: Readonly<Record<MessageKey, string>> = {
+  ...ZH_SHELL,
+  ...ZH_HOME,
+  ...ZH_VM,
+  ...ZH_ACCESS,
+};

@@ -12,7 +12,14 @@ import { callerOf } from "../security/authenticate.ts";
 import { takeSession } from "../security/cookie.ts";
 import { checkFresh } from "../security/require.ts";
 import { parsed } from "../security/session_routes.ts";
-import { CertificateCard, CodesPage, PasswordCard, SessionsCard, TotpCard, YouCard } from "./account_parts.tsx";
+import {
+  CertificateCard,
+  CodesPage,
+  PasswordCard,
+  SessionsCard,
+  TotpCard,
+  YouCard,
+} from "./account_parts.tsx";
 import { checkSame, formOf, tried } from "./forms.tsx";
 import type { AccessPagesDeps } from "./login.tsx";
 
@@ -104,7 +111,11 @@ export function accountRoutes(deps: AccessPagesDeps): Hono<Env> {
     const { problem } = await tried(async () => {
       checkSame(t, { new: form("new"), again: form("again") });
       const given = { old: form("old").slice(0, PASSWORD_MAX), new: parsed(form("new"), newPassword) };
-      await access.users.changeOwnPassword(user.name, { ...given, code: form("code").slice(0, 32) }, callerOf(c));
+      await access.users.changeOwnPassword(
+        user.name,
+        { ...given, code: form("code").slice(0, 32) },
+        callerOf(c),
+      );
     });
     if (problem !== null) return accountPage(c, deps, { password: problem });
     takeSession(c);

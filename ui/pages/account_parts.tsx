@@ -73,7 +73,9 @@ export function PasswordCard(
   );
 }
 
-function TotpOffered({ t, offer, problem }: { t: Translator; offer: TotpOffer; problem: ProblemError | null }) {
+function TotpOffered(
+  { t, offer, problem }: { t: Translator; offer: TotpOffer; problem: ProblemError | null },
+) {
   return (
     <>
       {problem !== null && <p class="problem" role="alert">{t("access.totp.wrong")}</p>}
@@ -213,7 +215,13 @@ export function CodesPage({ context, codes }: { context: PageContext; codes: str
     <Page context={context} title={t("access.totp.codes.title")} current="account">
       <h1>{t("access.totp.codes.title")}</h1>
       <p class="notice warning">{t("access.totp.codes")}</p>
-      <ul class="codes">{codes.map((code) => <li><code>{code}</code></li>)}</ul>
+      <ul class="codes">
+        {codes.map((code) => (
+          <li>
+            <code>{code}</code>
+          </li>
+        ))}
+      </ul>
       <p class="actions">
         <ButtonLink href="/account" kind="primary" icon="check">{t("access.totp.codes.done")}</ButtonLink>
       </p>

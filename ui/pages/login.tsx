@@ -116,7 +116,9 @@ export function loginRoutes(deps: AccessPagesDeps): Hono<Env> {
     if (problem !== null) return loginPage(c, deps, { problem, name: given.name.slice(0, 64), next });
     // A session that was open before is not carried on: whoever gave it to this browser must not share the new one.
     const before = c.var.session;
-    if (before !== null) await access.sessions.end(before.user, before.id, before.principal.name).catch(() => {});
+    if (before !== null) {
+      await access.sessions.end(before.user, before.id, before.principal.name).catch(() => {});
+    }
     giveSession(c, done.secret);
     return c.redirect(next, 303);
   });

@@ -100,7 +100,9 @@ export function setupRoutes(deps: AccessPagesDeps): Hono<Env> {
     const token = c.req.query("token");
     // Nobody learns from here whether a token is right: it is looked at when the form is sent.
     if (!access.setup.needed()) return c.redirect("/login", 303);
-    return token === undefined ? noTokenPage(c, deps, false) : setupPage(c, deps, { token, problem: null, name: "" });
+    return token === undefined
+      ? noTokenPage(c, deps, false)
+      : setupPage(c, deps, { token, problem: null, name: "" });
   });
   app.post("/setup", async (c) => {
     const { t } = pageContext(c, deps);
@@ -111,7 +113,9 @@ export function setupRoutes(deps: AccessPagesDeps): Hono<Env> {
       return await access.setup.redeem(form("token"), parsed(given, administrator), callerOf(c));
     });
     if (problem?.code === "forbidden") return noTokenPage(c, deps, true);
-    if (problem !== null) return setupPage(c, deps, { token: form("token"), problem, name: given.name.slice(0, 32) });
+    if (problem !== null) {
+      return setupPage(c, deps, { token: form("token"), problem, name: given.name.slice(0, 32) });
+    }
     giveSession(c, done.secret);
     return c.redirect("/", 303);
   });

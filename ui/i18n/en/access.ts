@@ -6,7 +6,8 @@ export const ACCESS = {
   "access.code": "Code",
   "access.code.hint": "Only with an authenticator: its six digits, or a recovery code.",
   "access.wrong": "Name, password or code is wrong.",
-  "access.wrong.hint": "Check for capital letters. With an authenticator give its newest code: each counts once.",
+  "access.wrong.hint":
+    "Check for capital letters. With an authenticator give its newest code: each counts once.",
   "access.wait": "Too many wrong attempts, or too many at once.",
   "access.wait.hint": "Wait a little before the next attempt. The wait grows with each wrong one.",
   "access.login.do": "Log in",
@@ -20,7 +21,8 @@ export const ACCESS = {
     "The first administrator is made with a one-time link. It is in the output of `iservft-edge serve`, and in its log: journalctl -u iservft-edge",
   "access.setup.no_token.other":
     "Or make the account on the node itself: iservft-edge user create NAME --role administrator",
-  "access.setup.bad_token": "This link is not valid any more: it counts once, and for an hour. Use the newest one.",
+  "access.setup.bad_token":
+    "This link is not valid any more: it counts once, and for an hour. Use the newest one.",
   "access.setup.name.hint": "Small letters, digits, '.', '_' and '-', beginning with a letter.",
   "access.setup.language": "Language of this account",
   "access.setup.do": "Make the account, and log in",
@@ -30,7 +32,8 @@ export const ACCESS = {
     "At least {count} characters. Four words that have nothing to do with each other are good; the account's name and well-known passwords are not taken.",
   "access.password.differ": "The two passwords are not the same.",
   "access.again.title": "Your password again",
-  "access.again.intro": "What you are about to do is not undone easily. After this you have five minutes for it.",
+  "access.again.intro":
+    "What you are about to do is not undone easily. After this you have five minutes for it.",
   "access.again.do": "Go on",
   "access.account.title": "Account",
   "access.account.you": "You",
@@ -47,13 +50,15 @@ export const ACCESS = {
   "access.change.do": "Change, and log out everywhere",
   "access.change.done": "The password is changed, and all sessions have ended. Log in with the new one.",
   "access.totp.title": "Authenticator",
-  "access.totp.off": "Off. With it, the password alone opens nothing: an app on your phone shows a code as well.",
+  "access.totp.off":
+    "Off. With it, the password alone opens nothing: an app on your phone shows a code as well.",
   "access.totp.on": "On: each login asks for a code.",
   "access.totp.begin": "Set up an authenticator",
   "access.totp.scan": "Scan this with the app, or type the secret into it. Then give the code that it shows.",
   "access.totp.secret": "Secret",
   "access.totp.confirm": "Turn it on",
-  "access.totp.wrong": "This is not the code that belongs to it now. Look at the phone's clock, and give the newest one.",
+  "access.totp.wrong":
+    "This is not the code that belongs to it now. Look at the phone's clock, and give the newest one.",
   "access.totp.remove": "Turn it off",
   "access.totp.codes.title": "Recovery codes",
   "access.totp.codes":

@@ -12,9 +12,11 @@ export const ZH_ACCESS: Readonly<Record<keyof typeof ACCESS, string>> = {
   "access.wait": "錯誤次數過多，或同時登入的人數過多。",
   "access.wait.hint": "請稍候再試。每錯一次，等待時間會更長。",
   "access.login.do": "登入",
-  "access.login.lost": "沒有人記得密碼了嗎？在節點上擁有 root 權限的人可以重設：iservft-edge user change 名稱 --password",
+  "access.login.lost":
+    "沒有人記得密碼了嗎？在節點上擁有 root 權限的人可以重設：iservft-edge user change 名稱 --password",
   "access.setup.title": "第一位管理員",
-  "access.setup.intro": "這個節點還沒有任何帳號，目前只有本機能開啟此頁面。建立這個帳號後，頁面便會對網路開放。",
+  "access.setup.intro":
+    "這個節點還沒有任何帳號，目前只有本機能開啟此頁面。建立這個帳號後，頁面便會對網路開放。",
   "access.setup.no_token.title": "請開啟終端機顯示的連結",
   "access.setup.no_token":
     "第一位管理員要以一次性連結建立。連結顯示於 `iservft-edge serve` 的輸出，也記錄在日誌中：journalctl -u iservft-edge",
