@@ -30,6 +30,8 @@ export interface Terminal {
   /** Asks for a line; a secret one is not shown. null: no answer. */
   ask(question: string, options?: { secret?: boolean }): Promise<string | null>;
   env(name: string): string | undefined;
+  /** Calls `listener` at Ctrl-C instead of ending the program. */
+  onInterrupt(listener: () => void): Disposable;
 }
 
 /** What a command's module exports. */

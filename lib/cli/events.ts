@@ -61,13 +61,8 @@ async function runEvents(given: Given, cli: Cli): Promise<number> {
     return 0;
   }
   const stop = new AbortController();
-  const end = () => stop.abort();
-  Deno.addSignalListener("SIGINT", end);
-  try {
-    await follow(given, { cli, events, signal: stop.signal });
-  } finally {
-    Deno.removeSignalListener("SIGINT", end);
-  }
+  using _interrupt = cli.io.terminal?.onInterrupt(() => stop.abort());
+  await follow(given, { cli, events, signal: stop.signal });
   return 0;
 }
 

@@ -73,6 +73,10 @@ export const realTerminal: Terminal = {
     return Promise.resolve(answer);
   },
   env: (name) => Deno.env.get(name),
+  onInterrupt(listener) {
+    Deno.addSignalListener("SIGINT", listener);
+    return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGINT", listener) };
+  },
 };
 
 const COLOURS: Readonly<Record<Severity, number>> = { ok: 32, info: 36, warning: 33, critical: 31 };

@@ -5,48 +5,18 @@ import { message } from "@optique/core/message";
 import { argument } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { EdgeError } from "../errors.ts";
-import { UnreachableError } from "./pinned.ts";
 import { type Cli, type Verb, verb } from "./noun.ts";
+import { UnreachableError } from "./pinned.ts";
+import { plain } from "./text.ts";
 
 /** Ctrl-]: ends it, as in telnet. */
 const ESCAPE = 0x1d;
-/** What may wait to be sent. */
-const BACKLOG = 1 << 20;
+/** Sent and not yet taken by the VM: below what the node queues for a console. */
+const IN_FLIGHT = 64 << 10;
+const CHUNK = 4096;
 const OPEN_MS = 10_000;
-
-function opened(socket: WebSocket, where: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const refused = () =>
-    reject(
-      new UnreachableError(`The console at ${where} cannot be opened`, {
-        op: "open the console",
-        hint: "Look whether the VM runs (iservft-edge vm show NAME), and whether you may act on it.",
-      }),
-    );
-  const timer = setTimeout(() => {
-    refused();
-    socket.close();
-  }, OPEN_MS);
-  socket.addEventListener("open", () => resolve(), { once: true });
-  socket.addEventListener("error", refused, { once: true });
-  socket.addEventListener("close", refused, { once: true });
-  return promise.finally(() => clearTimeout(timer));
-}
-
-/** Input of the terminal until Ctrl-], its end, or the console's. */
-async function typed(socket: WebSocket, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done || socket.readyState !== WebSocket.OPEN) return;
-    const end = value.indexOf(ESCAPE);
-    const part = end < 0 ? value : value.subarray(0, end);
-    if (part.length > 0) socket.send(part.slice());
-    if (end >= 0) return;
-    if (socket.bufferedAmount > BACKLOG) {
-      throw new EdgeError("The console does not take what is typed", { op: "type", hint: "Look at the VM." });
-    }
-  }
-}
+/** How the node closes a console whose other side ended. */
+const NORMAL = 1000;
 
 /** What a console is attached to. */
 export interface Ends {
@@ -55,56 +25,139 @@ export interface Ends {
   setRaw(raw: boolean): void;
 }
 
-/** Joins the two until either ends. The result says why. */
-export async function attach(socket: WebSocket, said: { ends: Ends; where: string }): Promise<string> {
-  const { ends, where } = said;
-  socket.binaryType = "arraybuffer";
-  let writes = Promise.resolve();
-  socket.addEventListener("message", ({ data }) => {
-    const bytes = typeof data === "string"
-      ? new TextEncoder().encode(data)
-      : new Uint8Array(data as ArrayBuffer);
-    writes = writes.then(() => ends.output(bytes));
-  });
-  const closed = new Promise<string>((resolve) => {
-    socket.addEventListener(
-      "close",
-      (event) => resolve(event.reason === "" ? "the console ended" : event.reason),
+/** How it ended. */
+export interface Ending {
+  ok: boolean;
+  why: string;
+}
+
+/** A console's WebSocket: bytes as binary frames; text frames say how much the VM has taken. */
+class Attached {
+  readonly #socket: WebSocket;
+  readonly closed: Promise<Ending>;
+  #output = Promise.resolve();
+  #inFlight = 0;
+  #taken: (() => void) | null = null;
+
+  constructor(socket: WebSocket, output: Ends["output"]) {
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") this.#acknowledged(data);
+      else this.#output = this.#output.then(() => output(new Uint8Array(data as ArrayBuffer)));
+    });
+    this.closed = new Promise((resolve) =>
+      socket.addEventListener("close", ({ code, reason }) => {
+        this.#taken?.();
+        resolve({ ok: code === NORMAL, why: reason === "" ? "The console ended." : plain(reason) });
+      })
     );
-  });
-  await opened(socket, where);
-  const reader = ends.input.getReader();
-  ends.setRaw(true);
-  try {
-    const detached = typed(socket, reader).then(() => "detached");
-    const why = await Promise.race([closed, detached]);
-    await writes;
-    return why;
-  } finally {
-    ends.setRaw(false);
-    await reader.cancel().catch(() => {});
-    socket.close();
-    await closed;
+  }
+
+  #acknowledged(text: string): void {
+    let taken: unknown;
+    try {
+      taken = (JSON.parse(text) as { taken?: unknown } | null)?.taken;
+    } catch {
+      return; // of a newer node; nothing depends on it
+    }
+    if (typeof taken === "number") this.#inFlight = Math.max(0, this.#inFlight - taken);
+    this.#taken?.();
+  }
+
+  opened(where: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const refused = () =>
+      reject(
+        new UnreachableError(`The console at ${where} cannot be opened`, {
+          op: "open the console",
+          hint:
+            "Look whether serve runs and the VM is there (iservft-edge vm show NAME), and whether you may act on it.",
+        }),
+      );
+    const timer = setTimeout(() => {
+      refused();
+      this.#socket.close();
+    }, OPEN_MS);
+    this.#socket.addEventListener("open", () => resolve(), { once: true });
+    this.#socket.addEventListener("error", refused, { once: true });
+    this.#socket.addEventListener("close", refused, { once: true });
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  /** Sends, and waits for the VM to take it. */
+  async send(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      while (this.#inFlight > IN_FLIGHT && this.open) {
+        await new Promise<void>((resolve) => this.#taken = resolve);
+      }
+      if (!this.open) return;
+      const chunk = bytes.slice(at, at + CHUNK);
+      this.#inFlight += chunk.length;
+      this.#socket.send(chunk);
+    }
+  }
+
+  get open(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  /** All that came is written. */
+  async end(): Promise<void> {
+    this.#socket.close();
+    await this.closed;
+    await this.#output;
   }
 }
 
-async function runConsole(name: string, cli: Cli): Promise<number> {
+/** Input of the terminal until Ctrl-] or its end. */
+async function typed(console: Attached, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Ending> {
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || !console.open) return { ok: true, why: "The input ended." };
+    const end = value.indexOf(ESCAPE);
+    await console.send(end < 0 ? value : value.subarray(0, end));
+    if (end >= 0) return { ok: true, why: "Detached; the VM goes on." };
+  }
+}
+
+/** Joins the two until either ends. */
+export async function attach(socket: WebSocket, said: { ends: Ends; where: string }): Promise<Ending> {
+  const { ends, where } = said;
+  const console = new Attached(socket, ends.output);
+  await console.opened(where);
+  const reader = ends.input.getReader();
+  ends.setRaw(true);
+  try {
+    return await Promise.race([console.closed, typed(console, reader)]);
+  } finally {
+    ends.setRaw(false);
+    await reader.cancel().catch(() => {});
+    await console.end();
+  }
+}
+
+async function runConsole(name: string, cli: Cli): Promise<void> {
   const { terminal } = cli.io;
+  if (terminal === undefined) {
+    throw new EdgeError("There is no terminal", { op: "open the console", hint: "" });
+  }
   const client = await cli.client();
-  cli.io.err(`attached to ${name}; Ctrl-] ends it`);
-  const isTerminal = terminal?.input === true;
-  const why = await attach(client.webSocket(`/vms/${encodeURIComponent(name)}/console/serial`), {
+  cli.io.err(`Attached to ${plain(name)}; Ctrl-] ends it.`);
+  const ending = await attach(client.webSocket(`/vms/${encodeURIComponent(name)}/console/serial`), {
     where: client.where,
     ends: {
       input: Deno.stdin.readable,
-      output: (bytes) => terminal === undefined ? Promise.resolve() : terminal.write(bytes),
+      output: (bytes) => terminal.write(bytes),
       setRaw: (raw) => {
-        if (isTerminal) Deno.stdin.setRaw(raw);
+        if (terminal.input) Deno.stdin.setRaw(raw);
       },
     },
   });
-  cli.io.err(why);
-  return 0;
+  if (!ending.ok) {
+    throw new EdgeError(ending.why, { op: "console", hint: `Look at the VM: iservft-edge vm show ${name}.` });
+  }
+  cli.io.err(ending.why);
 }
 
 export const consoleVerb: Verb = verb({

@@ -124,7 +124,7 @@ class Reader {
   }
 
   open(): void {
-    const { deps, principal, context, first } = this.#wanted;
+    const { deps, principal, first } = this.#wanted;
     const { limits } = deps.pool;
     this.#cleanups.push(deps.pool.take(principal.name, () => this.end()));
     this.#send(": connected\nretry: 2000\n\n");
@@ -135,9 +135,6 @@ class Reader {
     const heart = setInterval(() => this.#beat(), limits.heartbeat_ms);
     const life = setTimeout(() => this.end(), limits.life_ms);
     this.#cleanups.push(() => clearInterval(heart), () => clearTimeout(life));
-    const gone = () => this.end();
-    context.req.raw.signal.addEventListener("abort", gone, { once: true });
-    this.#cleanups.push(() => context.req.raw.signal.removeEventListener("abort", gone));
     if (this.#held !== null) this.#replay().catch(() => this.end());
   }
 

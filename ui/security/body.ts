@@ -104,7 +104,6 @@ export function boundedBody(limits: BodyLimits): MiddlewareHandler<Env> {
       method: request.method,
       headers: request.headers,
       body,
-      signal: request.signal,
     });
     await next();
   };

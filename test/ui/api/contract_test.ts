@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { z } from "zod";
+import { fakeSnapshot } from "../fake_data.ts";
 import { may, PERMISSIONS, ROLES } from "../../../lib/model/access.ts";
 import { PROBLEMS, problemView } from "../../../lib/model/problem.ts";
 import { openApiDocument } from "../../../ui/api/document.ts";
@@ -67,15 +68,10 @@ Deno.test("every route says who may use it, and the table of these tests has all
 });
 
 Deno.test("each route's answer fits the schema that the route declares", async () => {
+  await using rig = await apiRig();
+  // The table's order makes an account, then a token, and removes each.
   for (const route of ROUTES) {
-    await using rig = await apiRig();
-    await rig.access.users.create({
-      name: "bob",
-      password: "a long enough secret",
-      role: "viewer",
-      language: null,
-    }, "local");
-    if (route.path === "/users" && route.method === "post") await rig.access.users.remove("bob", "local");
+    rig.backend.state = fakeSnapshot();
     allowAll(rig);
     const as = route.path === "/account/password" ? await rig.signIn("ann") : "local";
     const response = await asked(rig, as, route);
