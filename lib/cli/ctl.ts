@@ -16,6 +16,7 @@ Asks or tells a running runner. SOCKET is runner.sock in the VM's directory belo
   unprotect         the VM goes on alone until somebody says protect (say it to the primary)
   switchover        moves the VM to the other host (say it to the primary)
   yield             ends the VM here, for the other host has it
+  power-button      asks the guest to power itself off
   stop              ends the VM and its protection
   confirm-peer-off  you have seen that the other host is off
   promote           starts the copy here although it is behind what the VM did (after confirm-peer-off)
@@ -35,6 +36,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   unprotect: "unprotect",
   switchover: "switchover",
   yield: "yield",
+  "power-button": "power_button",
   stop: "stop",
   "confirm-peer-off": "confirm_peer_off",
   promote: "promote",

@@ -158,6 +158,8 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
       case "promote":
       case "discard":
         return Promise.resolve(runner.command(command));
+      case "power_button":
+        return machine.powerButton();
       case "verify":
         return Promise.resolve(engine.verify());
       case "failpoint":
@@ -171,7 +173,7 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
     throw new EdgeError(`There is no command ${JSON.stringify(command)}`, {
       op: "ask the runner",
       hint:
-        "Commands: status, start, protect, unprotect, switchover, stop, yield, confirm_peer_off, promote, discard, verify.",
+        "Commands: status, start, protect, unprotect, switchover, stop, power_button, yield, confirm_peer_off, promote, discard, verify.",
     });
   };
 }

@@ -196,6 +196,7 @@ export class LabNodes implements AsyncDisposable {
       ...more,
       spec: {
         accel: "tcg",
+        stop_s: 0, // it knows no power button
         kernel: kernel.vmlinuz,
         initrd: `${directory}/initramfs`,
         cmdline: cmdline.replace("console=ttyS0", "console=tty0 console=ttyS0"),

@@ -272,6 +272,13 @@ export class Machine implements AsyncDisposable {
     await qemu.releaseMonitor();
   }
 
+  /** Presses the guest's power button: it powers itself off if it heeds that. Throws when no QEMU runs here. */
+  async powerButton(): Promise<void> {
+    const { qemu } = this;
+    await (await qemu.monitor()).execute("system_powerdown");
+    await qemu.releaseMonitor();
+  }
+
   /** Ends QEMU at once, if it runs. */
   async kill(): Promise<void> {
     const qemu = this.#qemu;

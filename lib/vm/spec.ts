@@ -83,6 +83,7 @@ const firmwareSchema = z.union([
   z.strictObject({ code: hostPath, vars: hostPath }),
 ], { error: 'allowed: "bios", or a table with code and vars (paths of OVMF)' });
 
+const STOP_S = { error: "allowed: 0 to 600 (s)" };
 const MEMORY = { error: "allowed: 64 to 65536 (MiB)" };
 const VCPUS = { error: "allowed: 1 to 8" };
 
@@ -103,6 +104,8 @@ const specSchema = z.strictObject({
   virtio: z.enum(["legacy", "modern"]).default("legacy"),
   vga: z.boolean().default(false),
   serial: z.enum(["off", "file", "socket"]).default("file"),
+  /** When the VM is stopped its guest is asked to power itself off, and has this long for it, s. 0: it is not asked. */
+  stop_s: z.int(STOP_S).min(0, STOP_S).max(600, STOP_S).default(30),
   firmware: firmwareSchema.default("bios"),
   kernel: hostPath.optional(),
   initrd: hostPath.optional(),

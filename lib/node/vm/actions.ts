@@ -20,6 +20,7 @@ import type { MetadataWord, VmRecord, VmReport } from "./records.ts";
 import type { RunnerEvent } from "./runner_link.ts";
 import { mergeSwitchovers, type VmStore } from "./store.ts";
 import type { Situation } from "./view.ts";
+import { specOf } from "./vm_file.ts";
 import { actionsOf } from "./view_actions.ts";
 
 const METHOD = "vm.act";
@@ -44,6 +45,8 @@ export interface ActionsOptions {
   /** This node. */
   node: () => { id: string; name: string };
   configured(): boolean;
+  /** Runners can run here. */
+  privileged(): boolean;
   /** Changes a VM's settings, and brings them to the other node. */
   change(name: string, change: Partial<VmRecord>): void;
   /** Brings settings and history to the other node; resolves when it has them, or cannot be told. */
@@ -51,6 +54,24 @@ export interface ActionsOptions {
   /** Resolves with what is so once `seen` holds, with what is so then after `bound_ms`. */
   until(seen: () => boolean, bound_ms: number): Promise<boolean>;
   now(): number;
+}
+
+/** How long the guest may take to power itself off. */
+function stopMs(record: VmRecord | undefined): number {
+  return 1000 * (specOf(record?.active ?? "")?.stop_s ?? 0);
+}
+
+function boundMs(action: VmAction, record: VmRecord): number {
+  switch (action) {
+    case "start":
+      return START_MS;
+    case "stop":
+      return STOP_MS + stopMs(record);
+    case "verify":
+      return VERIFY_MS;
+    default:
+      return MOVE_MS;
+  }
 }
 
 function said(detail: string): Done {
@@ -90,10 +111,8 @@ export class Actions {
     const { ok, why } = actionsOf(situation)[action];
     if (!ok) throw this.#refusal(situation, action, why);
     if (!this.#belongsThere(situation, action)) return await this.#here(name, action, actor);
-    const timeout_ms = WAY_MS + { start: START_MS, stop: STOP_MS, verify: VERIFY_MS }[action as "start"];
-    const there = { name, action, actor };
-    const bound = Number.isFinite(timeout_ms) ? timeout_ms : WAY_MS + MOVE_MS;
-    return answer.parse(await this.#options.peer.call(METHOD, there, { timeout_ms: bound }));
+    const timeout_ms = WAY_MS + boundMs(action, situation.record);
+    return answer.parse(await this.#options.peer.call(METHOD, { name, action, actor }, { timeout_ms }));
   }
 
   #refusal({ record, peer }: Situation, action: VmAction, why: string): ProblemError {
@@ -135,7 +154,7 @@ export class Actions {
     try {
       switch (action) {
         case "start":
-          return await this.#start(name);
+          return await this.#start(name, actor);
         case "stop":
           return await this.#stop(name);
         case "protect":
@@ -171,14 +190,22 @@ export class Actions {
     return this.#options.members.situation(name).here;
   }
 
-  async #start(name: string): Promise<Done> {
+  async #start(name: string, actor: Actor): Promise<Done> {
     const { store, members, change, until } = this.#options;
     const { record } = store.get(name) ?? {};
     if (record === undefined) throw missing(name);
     if (this.#options.peer.peer === null || !this.#options.configured()) throw notPaired();
+    if (!this.#options.privileged()) {
+      throw new ProblemError("unprivileged", {
+        detail:
+          "This node's service does not run as root, and a VM needs that: network interfaces, QEMU's memory",
+        hint: "Install it as a service: iservft-edge install.",
+      });
+    }
     const supervisor = members.get(name);
     if (!record.wanted.running) await supervisor.gone(STOP_MS); // of the last time
     if (!supervisor.running && record.active !== record.file) change(name, { active: record.file });
+    members.tell(name, "info", { code: "vm.starting", actor });
     store.note(name, { begin: true });
     const wanted = { ...record.wanted, running: true };
     change(name, { wanted, number: record.number ?? this.#number() });
@@ -205,7 +232,7 @@ export class Actions {
     const supervisor = members.get(name);
     const had = hasVm(this.#report(name).phase);
     // Refused, it is as it was.
-    if (had) await supervisor.call("stop");
+    if (had && !await this.#poweredOff(name)) await supervisor.call("stop");
     store.note(name, { begin: false });
     const { record } = store.get(name) ?? {};
     if (record?.wanted.running === true) change(name, { wanted: { ...record.wanted, running: false } });
@@ -215,6 +242,19 @@ export class Actions {
       detail: `${name} was told to stop, and has not ended within ${STOP_MS / 1000} s`,
       hint: "It is ended by force soon. Read the VM's log.",
     });
+  }
+
+  /** Asks the guest to power itself off, and gives it the time that its file says. */
+  async #poweredOff(name: string): Promise<boolean> {
+    const { store, members } = this.#options;
+    const bound_ms = stopMs(store.get(name)?.record);
+    if (bound_ms === 0) return false;
+    try {
+      await members.get(name).call("power_button");
+    } catch {
+      return false; // one that cannot be asked is ended
+    }
+    return await members.get(name).gone(bound_ms);
   }
 
   async #guard(name: string, wanted: boolean): Promise<Done> {

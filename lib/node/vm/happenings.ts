@@ -32,6 +32,8 @@ export class Happenings {
   /** Why output was held last. */
   #cause = "";
   #waits = "";
+  /** It was handed over, or is being. */
+  #moves = false;
   readonly #alarms = new Map<string, number>();
 
   constructor(who: () => Who) {
@@ -44,7 +46,8 @@ export class Happenings {
       case "state":
         return this.#state(event, handed);
       case "alarm":
-        return this.#alarm(String(event["text"]), now_ms);
+        // A VM that was handed over is ended where it was: that is no news.
+        return this.#moves && event["code"] === "fenced" ? [] : this.#alarm(String(event["text"]), now_ms);
       case "problem":
         return this.#alarm(String(event["text"]), now_ms);
       case "switchover": {
@@ -85,9 +88,11 @@ export class Happenings {
     const phase = (event["phase"] ?? {}) as Record<string, unknown>;
     const why = String(phase["why"] ?? "");
     if (from === to && to !== "asynchronous" && to !== "waiting") return [];
+    if (["protected", "receiving", "solo", "deciding"].includes(to)) this.#moves = false;
     switch (to) {
-      case "starting":
-        return [this.#say("info", "vm.starting")];
+      case "handing":
+        this.#moves = true;
+        return [];
       case "solo":
         return this.#solo(from, handed);
       case "syncing":
@@ -102,7 +107,7 @@ export class Happenings {
         if (this.#cause === "operator" || this.#cause === "handed") return [];
         return [this.#say("warning", "vm.deciding", { why: CAUSES[this.#cause] ?? this.#cause })];
       case "waiting":
-        if (why === this.#waits || from === "off") return [];
+        if (why === this.#waits || from === "off" || this.#moves) return [];
         this.#waits = why;
         return [this.#say("warning", "vm.waiting", { why })];
       case "diverged":

@@ -88,6 +88,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       peer,
       node: options.node,
       configured: () => options.pairSettings() !== null,
+      privileged: options.privileged ?? (() => Deno.uid() === 0),
       change: (name, change) => this.#change(name, change),
       share: () => this.#sync.share(),
       until: (seen, bound_ms) => this.#until(seen, bound_ms),

@@ -32,6 +32,8 @@ export interface VmManagerOptions {
   now?: () => number;
   /** What of the VMs' host files is this machine's own (serve.toml). */
   tuning: HostTuning;
+  /** Runners can run here; by default when this process is root's. */
+  privileged?: () => boolean;
   /** How runners are started; by default as units of systemd where it is the init. */
   runners?: "systemd" | "processes";
 }
