@@ -33,7 +33,7 @@ Deno.test("status ends with 0 when all is well, and with 3 when a VM that should
   equal((await rig.said(["status"])).code, 3);
   const shown = await rig.said(["vm", "show", "press-1"]);
   equal(shown.code, 3);
-  match(shown.text, /WARNING  Unprotected: runs on press-a alone/);
+  match(shown.text, /WARNING {2}Unprotected: runs on press-a alone/);
 });
 
 Deno.test("vm list and show give JSON that fits the model, and nothing else on standard output", async () => {
@@ -213,6 +213,7 @@ Deno.test("vm protect --wait draws a bar on a terminal, with rate and time left,
   await using rig = await cliRig();
   const { backend } = rig.api;
   backend.pushVm("press-1", {
+    state: "unprotected",
     actions: { ...backend.state.vms[0]!.actions, protect: { ok: true, why: "" } },
   });
   const drawn: string[] = [];
