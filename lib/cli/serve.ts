@@ -17,9 +17,13 @@ import type { NodePlaces } from "../node/contracts.ts";
 import type { WebServer } from "../../ui/listen.ts";
 import type { CommandIo } from "./command.ts";
 import type { Say } from "./serve_node.ts";
+import type { EventView } from "../model/event.ts";
+import type { Log } from "../model/log.ts";
+import { type LogForm, logForm, Logger } from "../observe/log.ts";
 import { VERSION } from "./version.ts";
 
-const USAGE = `usage: iservft-edge serve [--config FILE] [--data DIR] [--run DIR] [--listen ADDRESS[:PORT]]
+const USAGE =
+  `usage: iservft-edge serve [--config FILE] [--data DIR] [--run DIR] [--listen ADDRESS[:PORT]] [--log json]
 
 Runs this machine as a node, in the foreground: its VMs, its pair, the page and the API. The VMs go on when it ends, and are
 found again when it starts. Without root it can look, but not run VMs.
@@ -28,7 +32,8 @@ found again when it starts. Without root it can look, but not run VMs.
   --data DIR      identity, pair, VMs, accounts; default /var/lib/iservft-edge
   --run DIR       sockets; default /run/iservft-edge
   --listen        where browsers reach the page; default 0.0.0.0:${WEB_PORT}. This machine only until there is an administrator:
-                  the link for that is printed`;
+                  the link for that is printed
+  --log json      what happens as JSON, a line each; else as journald wants it, or as text on a terminal`;
 
 /** What serve goes by, from its file and its arguments. */
 export interface ServeSettings {
@@ -39,6 +44,7 @@ export interface ServeSettings {
   node: string;
   places: NodePlaces;
   listen: Endpoint;
+  log: LogForm;
 }
 
 function path(
@@ -60,6 +66,7 @@ export function readServeArguments(args: string[]): ServeSettings | null {
       data: { type: "string" },
       run: { type: "string" },
       listen: { type: "string" },
+      log: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -74,6 +81,9 @@ export function readServeArguments(args: string[]): ServeSettings | null {
       `--listen is ${JSON.stringify(values.listen)}; it must be ADDRESS:PORT, such as 0.0.0.0:${WEB_PORT}`,
     );
   }
+  if (values.log !== undefined && values.log !== "json" && values.log !== "text") {
+    throw new Error(`--log is ${JSON.stringify(values.log)}; it must be json or text`);
+  }
   const { config, file, text } = readServeConfig(values.config);
   const usual = usualPlaces({ root: Deno.uid() === 0, get: (name) => Deno.env.get(name) });
   return {
@@ -83,6 +93,7 @@ export function readServeArguments(args: string[]): ServeSettings | null {
     node: config.node ?? nameOfMachine(Deno.hostname()),
     places: { data: given.data ?? config.data ?? usual.data, run: given.run ?? config.run ?? usual.run },
     listen: given.listen ?? config.listen,
+    log: logForm(values.log),
   };
 }
 
@@ -110,15 +121,28 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const signalled = untilSignal();
   const { openNode } = await import("./serve_node.ts");
   const { openWeb } = await import("./serve_web.ts");
-  const say: Say = (level, text) =>
-    (level === "info" ? io.out : io.err)(level === "info" ? text : `${level}: ${text}`);
+  await using logger = new Logger({ form: settings.log });
+  // On a terminal a person reads what is said to them; else it is a log, and what happens belongs in it as well.
+  const say: Say = settings.log !== "text"
+    ? logger.log
+    : (level, text) => (level === "info" ? io.out : io.err)(level === "info" ? text : `${level}: ${text}`);
   if (Deno.uid() !== 0) say("warning", "without root this node can look, but not run VMs");
   await using node = await openNode(settings, say);
   const { controller: backend, access, pairing } = node;
+  using _events = settings.log === "text" ? undefined : backend.subscribe((change) => {
+    if (change.kind === "event") logEvent(change.event, logger.log);
+  });
   await using web = await openWeb(settings, { backend, access, say });
   greet({ settings, web, id: pairing.id }, say);
   await signalled;
   return 0;
+}
+
+/** An event as a line of the log. */
+function logEvent(event: EventView, log: Log): void {
+  const { severity, code, subject, name, node, actor, text } = event;
+  const of = name === "" ? {} : { name };
+  log(severity === "ok" ? "info" : severity, text, { event: code, subject, ...of, node, actor: actor ?? "" });
 }
 
 /** What the terminal shows: who this is, where the page is, and what to do first. */

@@ -122,14 +122,15 @@ async function openParts(
     await openNodeAccess({ directory: `${data}/access`, label: node, recorder: observer }),
   );
   const audit = stack.use(new AuditWatch(access, warn));
+  const auditProblem = () => audit.problem;
   const facts = await factsOf(settings, pairing);
   const parts = { facts, pairing, vms, jobs, disks, observer, alerter, arbiter };
   return {
     access,
     parts: {
       ...parts,
-      ...told({ settings, pairing, vms, observer, alerter, arbiter, jobs }),
-      auditProblem: () => audit.problem,
+      ...told({ settings, pairing, vms, observer, alerter, arbiter, jobs, auditProblem }),
+      auditProblem,
       now: Date.now,
     },
   };

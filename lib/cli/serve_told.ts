@@ -7,7 +7,10 @@ import type { Jobs } from "../node/contracts.ts";
 import type { ControllerParts } from "../node/controller.ts";
 import { Doctor } from "../node/doctor/doctor.ts";
 import type { PairControl } from "../node/pairing/types.ts";
+import type { CheckView } from "../model/doctor.ts";
 import { ProblemError } from "../model/problem.ts";
+import { prometheusText } from "../observe/prometheus.ts";
+import { assets } from "./assets.ts";
 import type { VmManager } from "../node/vm/manager.ts";
 import { specDefaults } from "../vm/spec.ts";
 import type { ServeSettings } from "./serve.ts";
@@ -21,13 +24,17 @@ interface Told {
   alerter: AlerterContract;
   arbiter: ArbiterWatch;
   jobs: Jobs;
+  /** Why the audit log is not whole; null: it is. */
+  auditProblem(): string | null;
 }
 
 /** See above. */
 export function told(
   parts: Told,
 ): Pick<ControllerParts, "doctor" | "supportBundle" | "metrics" | "config"> {
-  const { settings, pairing, vms, arbiter } = parts;
+  const { settings, pairing, vms, arbiter, observer, alerter } = parts;
+  const started_ms = Date.now();
+  let checks: CheckView[] = [];
   const { config, node, places, listen } = settings;
   const doctor = new Doctor({
     peer: pairing.channel,
@@ -48,10 +55,22 @@ export function told(
     }),
   });
   return {
-    doctor: (options) => doctor.run(options),
-    metrics: () => {
-      throw new ProblemError("failed", { detail: "There are no metrics yet", hint: "" });
+    doctor: async (options) => {
+      const found = await doctor.run(options);
+      checks = found.checks.filter((check) => check.node === node);
+      return found;
     },
+    metrics: (snapshot) =>
+      prometheusText(snapshot, {
+        version: VERSION,
+        mode: assets().mode,
+        totals: observer.totals(),
+        observer: observer.state(),
+        channels: alerter.counts(),
+        checks,
+        audit: { intact: parts.auditProblem() === null, failures: null },
+        process: { started_ms, resident_bytes: Deno.memoryUsage().rss },
+      }),
     supportBundle: () => {
       throw new ProblemError("failed", { detail: "There is no support bundle yet", hint: "" });
     },

@@ -78,6 +78,8 @@ function prepare(db: DatabaseSync, options: { bytes: number; migrations: readonl
 }
 
 function open(path: string, options: { bytes: number; migrations: readonly string[] }): DatabaseSync {
+  // SQLite gives the files that it makes beside it the same mode.
+  if (path !== ":memory:") Deno.openSync(path, { append: true, create: true, mode: 0o600 }).close();
   const db = new DatabaseSync(path);
   try {
     prepare(db, options);

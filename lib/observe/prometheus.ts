@@ -20,8 +20,8 @@ export interface MetricsExtras {
   channels: ReturnType<AlerterContract["counts"]>;
   /** What doctor found last on this node. */
   checks: readonly CheckView[];
-  /** The audit log; null: not known. */
-  audit: { intact: boolean; failures: number } | null;
+  /** The audit log, and how many entries it could not take since the start; null: not known. */
+  audit: { intact: boolean; failures: number | null } | null;
   /** This process. */
   process: { started_ms: number; resident_bytes: number };
 }

@@ -145,6 +145,13 @@ for (
   });
 }
 
+Deno.test("nobody else may read what is kept", () => {
+  using place = new Place();
+  using keeper = new Keeper({ path: place.file, node: "n" });
+  keeper.events(many(3));
+  for (const end of ["", "-wal", "-shm"]) assert.equal(Deno.statSync(place.file + end).mode! & 0o077, 0, end);
+});
+
 Deno.test("an undamaged file is left as it is (control)", () => {
   using place = new Place();
   {
@@ -188,7 +195,7 @@ Deno.test("while nothing can be written the newest events stay readable; later t
   const path = `${place.path}/not_yet/events.db`;
   let now = NOW;
   using keeper = new Keeper({ path, node: "n", nowMs: () => now });
-  assert.match(keeper.problem ?? "", /unable to open/);
+  assert.match(keeper.problem ?? "", /No such file/);
   const first = keeper.events([takenEvent()])[0]!;
   assert.deepEqual(keeper.query({ limit: 10 }), [first]);
   keeper.events(many(2500));
