@@ -75,6 +75,21 @@ export const commands: readonly Command[] = [
     load: () => import("./lib/cli/support_bundle.ts"),
   },
   {
+    name: "backup",
+    summary: "identity, pair, settings and accounts in one file; and back",
+    load: () => import("./lib/cli/backup.ts"),
+  },
+  {
+    name: "install",
+    summary: "makes this machine a node, started at each boot; or upgrades it",
+    load: () => import("./lib/cli/install.ts"),
+  },
+  {
+    name: "uninstall",
+    summary: "removes what install made; refused while a VM runs here",
+    load: () => import("./lib/cli/uninstall.ts"),
+  },
+  {
     name: "completions",
     summary: "what Tab completes in bash, zsh or fish",
     load: () => import("./lib/cli/completions.ts"),

@@ -9,7 +9,7 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 # sanitizers; libraries for the engine and its tests; the guest's disk and initrd; unpacking; a browser that reads Chinese, and a receiver
 # of SNMP traps, for the tests of the page and of alerts.
 PACKAGES="qemu-system-x86 qemu-utils ovmf libnbd-bin tcpdump
-iproute2 nftables iputils-ping procps util-linux
+iproute2 nftables iputils-ping procps util-linux mount systemd
 gcc libc6-dev binutils make
 libssl-dev libxxhash-dev liblz4-dev libzstd-dev
 e2fsprogs cpio busybox-static kmod

@@ -1,21 +1,17 @@
 /** `iservft-edge install`: this machine becomes a node, started at each boot. */
 
 import { resolve } from "node:path/posix";
-import { parseArgs } from "node:util";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { flag, option } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
 import { EdgeError } from "../errors.ts";
-import { findTarget, installSteps, PLACES } from "../node/install/install.ts";
-import { performSteps } from "../node/install/steps.ts";
+import { findTarget, installSteps, PLACES, type Target } from "../node/install/install.ts";
+import { performSteps, type Step } from "../node/install/steps.ts";
 import { assets } from "./assets.ts";
-import type { CommandIo } from "./command.ts";
-
-const USAGE = `usage: iservft-edge install [--dry-run] [--no-start] [--root DIR]
-
-Makes this machine a node: copies this program to ${PLACES.binary}, makes QEMU's user, writes the service's unit,
-and starts it, now and at each boot. With a newer program it upgrades: VMs run on meanwhile. Run it again at any time.
-
-  --dry-run     only says what it would do
-  --no-start    the service is not (re)started now
-  --root DIR    installs into another tree, e.g. an image that is being made; nothing is started`;
+import { type Cli, type Noun, runNoun, verb } from "./noun.ts";
+import { UsageError } from "./terminal.ts";
 
 /** This program as one file. Throws EdgeError when it is none. */
 export function thisBinary(env: (name: string) => string | undefined = (name) => Deno.env.get(name)): string {
@@ -28,52 +24,76 @@ export function thisBinary(env: (name: string) => string | undefined = (name) =>
   });
 }
 
-/** --root as an absolute path without a slash at its end; "" for this machine. */
-export function rootOption(value: string | undefined): string {
-  if (value === undefined) return "";
-  const root = resolve(Deno.cwd(), value);
-  if (root === "/") return "";
-  if (!Deno.statSync(root).isDirectory) throw new Error(`--root ${value} is no directory`);
-  return root;
+/** --dry-run and --root, which both commands have. */
+export const where = object({
+  dryRun: withDefault(flag("--dry-run", { description: message`only says what it would do` }), false),
+  root: optional(option("--root", string({ metavar: "DIR" }), {
+    description:
+      message`works on another tree, e.g. an image that is being made; nothing is started or stopped`,
+  })),
+});
+
+/** The machine, or the tree, that is meant. */
+export function targetOf(given: { root?: string | undefined; dryRun: boolean }): Target {
+  const root = given.root === undefined ? "" : resolve(Deno.cwd(), given.root).replace(/\/$/, "");
+  if (root === "") return given.dryRun ? { root, systemd: true } : findTarget("");
+  try {
+    if (Deno.statSync(root).isDirectory) return findTarget(root);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  throw new UsageError(`--root is ${JSON.stringify(given.root)}, which is no directory`);
 }
 
-/** Runs the command. */
-export async function run(args: string[], io: CommandIo): Promise<number> {
-  let given;
-  let root;
-  try {
-    given = parseArgs({
-      args,
-      options: {
-        "dry-run": { type: "boolean", default: false },
-        "no-start": { type: "boolean", default: false },
-        root: { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-    root = rootOption(given.root);
-  } catch (error) {
-    io.err(`error: ${error instanceof Error ? error.message : error}`);
-    io.err(USAGE);
-    return 2;
-  }
-  if (given.help) {
-    io.out(USAGE);
-    return 0;
-  }
-  const dryRun = given["dry-run"];
-  const target = dryRun && root === "" ? { root, systemd: true } : findTarget(root);
-  const steps = installSteps(target, { binary: thisBinary(), start: !given["no-start"] });
-  await performSteps(steps, { root, dryRun, say: io.out });
-  if (dryRun) return 0;
-  if (root !== "") io.out(`Installed into ${root}.`);
-  else if (!target.systemd) {
-    io.out(
-      `Installed. systemd does not run this machine: start \`${PLACES.binary} serve\` at each boot by other means.`,
-    );
-  } else if (given["no-start"]) io.out("Installed, and not started: systemctl start iservft-edge");
-  else {io.out(
-      "Installed and running. The page's address and the link for its first administrator: journalctl -u iservft-edge",
-    );}
-  return 0;
+/** Does the steps; each is said as it is done, or listed for programs. */
+export async function doSteps(
+  steps: readonly Step[],
+  { target, dryRun, cli }: { target: Target; dryRun: boolean; cli: Cli },
+): Promise<string[]> {
+  const lines: string[] = [];
+  const say = (line: string) => {
+    lines.push(line);
+    if (!cli.json) cli.io.out(line);
+  };
+  await performSteps(steps, { root: target.root, dryRun, say });
+  return lines;
 }
+
+function ended(target: Target, start: boolean): string {
+  if (target.root !== "") return `Installed into ${target.root}.`;
+  if (!target.systemd) {
+    return `Installed. systemd does not run this machine: start \`${PLACES.binary} serve\` at each boot by other means.`;
+  }
+  return start
+    ? "Installed and running. The page's address, and the link for its first administrator: journalctl -u iservft-edge"
+    : "Installed, and not started: systemctl start iservft-edge";
+}
+
+export const noun: Noun = {
+  name: "install",
+  brief: "makes this machine a node, started at each boot; with a newer program: upgrades it",
+  verbs: [verb({
+    name: "",
+    brief:
+      `Copies this program to ${PLACES.binary}, makes QEMU's user, writes the service's unit, starts it.`,
+    detail:
+      "Run it again at any time: what is there is left as it is. With a newer program it upgrades; VMs run on meanwhile.",
+    local: true,
+    takes: object({
+      where,
+      noStart: withDefault(
+        flag("--no-start", { description: message`the service is not (re)started now` }),
+        false,
+      ),
+    }),
+    async run({ where: given, noStart }, cli) {
+      const target = targetOf(given);
+      const { dryRun } = given;
+      const steps = installSteps(target, { binary: thisBinary(), start: !noStart });
+      const lines = await doSteps(steps, { target, dryRun, cli });
+      cli.answer({ dry_run: dryRun, steps: lines }, () => dryRun ? [] : [ended(target, !noStart)]);
+    },
+  })],
+};
+
+export const run = runNoun(noun);
