@@ -17,7 +17,8 @@ const STYLES = `${ROOT}/ui/styles`;
 
 /** Style sheets: our own files and those of libraries, in this order. */
 const SHEETS: Readonly<Record<string, readonly string[]>> = {
-  "app.css": ["base.css", "layout.css", "parts.css", "home.css", "pages.css"],
+  "app.css": ["base.css", "layout.css", "parts.css", "home.css", "pages.css", "forms.css", "settings.css"],
+  "console.css": ["@xterm/xterm/css/xterm.css", "console.css"],
   "chart.css": ["uplot/dist/uPlot.min.css", "chart.css"],
 };
 

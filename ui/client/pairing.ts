@@ -1,0 +1,18 @@
+/** Counts down how long a code or the six digits hold. */
+
+import { nodeNow, word } from "./shared/words.ts";
+
+function tick(): void {
+  for (const place of document.querySelectorAll<HTMLElement>("[data-expires]")) {
+    const left_s = Math.max(0, Math.round((Date.parse(place.dataset.expires!) - nodeNow()) / 1000));
+    const text = left_s === 0
+      ? word("pair.expired")
+      : `${Math.floor(left_s / 60)}:${String(left_s % 60).padStart(2, "0")}`;
+    const shown = place.querySelector("span");
+    if (shown !== null && shown.textContent !== text) shown.textContent = text;
+  }
+}
+
+tick();
+setInterval(tick, 1000);
+document.addEventListener("iservft:refreshed", tick);
