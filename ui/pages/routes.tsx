@@ -12,6 +12,7 @@ import { homeRoutes } from "./home.tsx";
 import { pairingRoutes } from "./pairing.tsx";
 import { preferenceRoutes } from "./preferences.ts";
 import { type AccessDeps, settingsPageRoutes } from "./settings.tsx";
+import { tokenPageRoutes } from "./tokens.tsx";
 import { userPageRoutes } from "./users.tsx";
 
 /** The pages of the node. Who may see them is said by each (`allowedContext`); the security middleware comes before them. */
@@ -28,5 +29,6 @@ export function pageRoutes(deps: AccessDeps): Hono<Env> {
   app.route("/", alertPageRoutes(deps));
   app.route("/", doctorRoutes(deps));
   app.route("/", userPageRoutes(deps));
+  app.route("/", tokenPageRoutes(deps));
   return app;
 }

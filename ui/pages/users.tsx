@@ -1,10 +1,10 @@
 /** GET /settings/users: accounts and API tokens. What changes them asks for the password again. */
 
 import { type Context, Hono } from "hono";
-import { tokenCreate, userChange, userCreate } from "../../lib/access/types.ts";
-import { ROLES, type TokenView, type UserView } from "../../lib/model/access.ts";
+import { userChange, userCreate } from "../../lib/access/types.ts";
+import type { UserView } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
-import { Ago, Badge, ButtonLink, When } from "../components.tsx";
+import { Ago, Badge, ButtonLink } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env } from "../deps.ts";
 import {
@@ -12,44 +12,14 @@ import {
   FormProblem,
   type FormState,
   freshForm,
-  issueText,
-  RadioField,
   refused,
-  SelectField,
   TextField,
   textFields,
 } from "../forms.tsx";
-import type { MessageKey } from "../i18n/en.ts";
 import { Page } from "../layout.tsx";
-import { checkFresh } from "../security/require.ts";
-import type { AccessDeps } from "./settings.tsx";
-import { Crumbs } from "./settings.tsx";
-
-const PATTERNS: Readonly<Record<string, MessageKey>> = {
-  "user.name": "users.name.pattern",
-  "token.name": "tokens.name.pattern",
-};
-
-/** Errors by field of what a schema found. */
-function errorsBy(
-  issues: Parameters<typeof issueText>[1][],
-  options: { t: PageContext["t"]; what: "user" | "token" },
-): Record<string, string> {
-  const { t, what } = options;
-  const errors: Record<string, string> = {};
-  for (const issue of issues) {
-    const field = String(issue.path[0] ?? "name");
-    errors[field] ??= issueText(t, issue, PATTERNS[`${what}.${field}`]);
-  }
-  return errors;
-}
-
-/** Whoever changes accounts: an administrator, a person, who has just given the password. */
-function administrator(c: Context<Env>, deps: AccessDeps) {
-  const context = allowedContext(c, deps, "administer");
-  checkFresh(c, { person: true });
-  return context;
-}
+import { administrator, errorsBy, RoleField } from "./access_parts.tsx";
+import { type AccessDeps, Crumbs } from "./settings.tsx";
+import { TokenTable } from "./tokens.tsx";
 
 function UserTable({ context, users }: { context: PageContext; users: readonly UserView[] }) {
   const { t, nowMs } = context;
@@ -85,44 +55,6 @@ function UserTable({ context, users }: { context: PageContext; users: readonly U
   );
 }
 
-function TokenTable({ context, tokens }: { context: PageContext; tokens: readonly TokenView[] }) {
-  const { t } = context;
-  if (tokens.length === 0) return <p>{t("tokens.none")}</p>;
-  return (
-    <table class="stacked">
-      <thead>
-        <tr>
-          {(["name", "role", "expires", "used"] as const).map((head) => (
-            <th scope="col">{t(`tokens.${head}`)}</th>
-          ))}
-          <td></td>
-        </tr>
-      </thead>
-      <tbody>
-        {tokens.map(({ id, name, role, expires, last_used }) => (
-          <tr>
-            <td data-label={t("tokens.name")}>{name}</td>
-            <td data-label={t("tokens.role")}>{t(`role.${role}`)}</td>
-            <td data-label={t("tokens.expires")}>
-              {expires === null ? t("tokens.never") : <When context={context} at={expires} />}
-            </td>
-            <td data-label={t("tokens.used")}>
-              {last_used === null ? t("users.never") : <Ago context={context} at={last_used} />}
-            </td>
-            <td>
-              <form method="post" action={`/settings/tokens/${id}/remove`}>
-                <button class="button plain" type="submit" aria-label={t("tokens.remove", { name })}>
-                  {t("form.remove")}
-                </button>
-              </form>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
 function listPage(c: Context<Env>, deps: AccessDeps) {
   const context = allowedContext(c, deps, "administer");
   const { t } = context;
@@ -147,16 +79,6 @@ function listPage(c: Context<Env>, deps: AccessDeps) {
         <TokenTable context={context} tokens={tokens.list()} />
       </section>
     </Page>,
-  );
-}
-
-function RoleField({ context, form }: { context: PageContext; form: FormState }) {
-  const { t } = context;
-  return (
-    <RadioField
-      {...{ t, form, name: "role", label: t("users.role") }}
-      options={ROLES.map((role) => ({ value: role, label: t(`role.${role}`), hint: t(`role.${role}.hint`) }))}
-    />
   );
 }
 
@@ -305,76 +227,10 @@ function removePage(c: Context<Env>, deps: AccessDeps, name: string) {
   );
 }
 
-function newTokenPage(c: Context<Env>, deps: AccessDeps, form: FormState) {
-  const context = administrator(c, deps);
-  const { t } = context;
-  const terms = ["30", "90", "365", ""] as const;
-  return c.html(
-    <Page context={context} title={t("tokens.new")} current="settings">
-      <Crumbs label={t("nav.settings")} />
-      <h1>{t("tokens.new")}</h1>
-      <form method="post" action="/settings/tokens/new" class="card">
-        <FormProblem t={t} form={form} />
-        <TextField
-          {...{ t, form, name: "name", label: t("tokens.name"), hint: t("tokens.name.hint") }}
-          required
-          plain
-        />
-        <RoleField context={context} form={form} />
-        <SelectField
-          {...{ t, form, name: "days", label: t("tokens.expires") }}
-          options={terms.map((days) =>
-            [days, days === "" ? t("tokens.never") : t("unit.days", { count: Number(days) })] as const
-          )}
-        />
-        <p class="actions">
-          <button class="button primary" type="submit">{t("tokens.create")}</button>
-          <a class="button plain" href="/settings/users">{t("cancel")}</a>
-        </p>
-      </form>
-    </Page>,
-  );
-}
-
-async function createToken(c: Context<Env>, deps: AccessDeps) {
-  const context = administrator(c, deps);
-  const { t, principal } = context;
-  const values = textFields(await c.req.parseBody());
-  const { name, role, days = "" } = values;
-  const checked = tokenCreate.safeParse({ name, role, days: days === "" ? null : Number(days) });
-  const failed = (form: FormState, status: 400 | 409) => (c.status(status), newTokenPage(c, deps, form));
-  if (!checked.success) {
-    return failed(
-      { values, errors: errorsBy(checked.error.issues, { t, what: "token" }), problem: null },
-      400,
-    );
-  }
-  try {
-    const { secret } = await deps.access.tokens.create(checked.data, principal.name);
-    return c.html(
-      <Page context={context} title={t("tokens.made")} current="settings">
-        <h1>{t("tokens.made")}</h1>
-        <div class="card">
-          <p>{t("tokens.made.text")}</p>
-          <p class="token-secret code" tabindex={0}>{secret}</p>
-          <p>{t("tokens.made.use")}</p>
-          <pre tabindex={0}><code>Authorization: Bearer {secret}</code></pre>
-          <p class="actions">
-            <ButtonLink href="/settings/users" kind="primary">{t("tokens.made.done")}</ButtonLink>
-          </p>
-        </div>
-      </Page>,
-    );
-  } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    return failed(refused(values, error), 409);
-  }
-}
-
 /** See above. */
 export function userPageRoutes(deps: AccessDeps): Hono<Env> {
   const app = new Hono<Env>();
-  const { users, sessions, tokens } = deps.access;
+  const { users, sessions } = deps.access;
   app.get("/settings/users", (c) => listPage(c, deps));
   app.get("/settings/users/new", (c) => newUserPage(c, deps, freshForm({ role: "operator" })));
   app.post("/settings/users/new", (c) => createUser(c, deps));
@@ -389,13 +245,6 @@ export function userPageRoutes(deps: AccessDeps): Hono<Env> {
   app.post("/settings/users/:name/remove", async (c) => {
     const { principal } = administrator(c, deps);
     await users.remove(c.req.param("name"), principal.name);
-    return c.redirect("/settings/users", 303);
-  });
-  app.get("/settings/tokens/new", (c) => newTokenPage(c, deps, freshForm({ role: "viewer", days: "365" })));
-  app.post("/settings/tokens/new", (c) => createToken(c, deps));
-  app.post("/settings/tokens/:id/remove", async (c) => {
-    const { principal } = administrator(c, deps);
-    await tokens.remove(c.req.param("id"), principal.name);
     return c.redirect("/settings/users", 303);
   });
   return app;
