@@ -10,6 +10,7 @@ import {
   certificateStamp,
   readCertificate,
   readCertificateAtStart,
+  selfCertificate,
   type WebCertificate,
 } from "./security/certificate.ts";
 import { CONNECTION_LIMITS, type ConnectionLimits } from "./security/connections.ts";
@@ -78,7 +79,10 @@ async function freeSocket(path: string): Promise<void> {
 class Web implements WebServer {
   readonly #options: ListenOptions;
   readonly #front: Front;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  /** The one of the certificate that is used now. */
+  #server: Deno.HttpServer<Deno.NetAddr>;
+  /** Those of certificates before, until their connections end. */
+  readonly #retired = new Set<Promise<void>>();
   #socket: Deno.HttpServer | null = null;
   readonly #doors = new Map<string, FrontDoor>();
   #certificate: WebCertificate;
@@ -91,27 +95,19 @@ class Web implements WebServer {
   readonly #listening: Disposable;
 
   constructor(options: ListenOptions) {
-    const { app, nowMs, log } = options;
+    const { nowMs, log } = options;
     this.#options = options;
     this.#port = options.listen.port;
     this.#stamp = certificateStamp(options.certificates);
     this.#certificate = readCertificateAtStart(options.certificates, log);
-    this.#server = Deno.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      onListen() {},
-      onError: (error) => this.#failed(error),
-    }, (request, info) => {
-      const through = this.#front.through(info.remoteAddr.port);
-      if (through === null) return new Response("Not by this door.\n", { status: 421 });
-      info.completed.then(through.ended, through.ended);
-      // HTTP/1 without a Host: Deno puts this server's own place there, which nobody asked for.
-      const { host } = new URL(request.url);
-      if (!request.headers.has("host") && host === `localhost:${this.#server.addr.port}`) {
-        return new Response("Which host?\n", { status: 400 });
-      }
-      return app.fetch(request, { peer: { kind: "tcp", address: through.address } });
-    });
+    try {
+      this.#server = this.#serve(this.#certificate);
+    } catch (error) {
+      if (this.#certificate.kind === "self") throw error;
+      log(`${(error as Error).message}: the certificate is of no use, and the node's own is used.`);
+      this.#certificate = selfCertificate(options.certificates);
+      this.#server = this.#serve(this.#certificate);
+    }
     this.#front = new Front({
       backend: () => this.#server.addr.port,
       limits: options.limits ?? CONNECTION_LIMITS,
@@ -121,6 +117,25 @@ class Web implements WebServer {
     this.#timer = setInterval(() => void this.look(), LOOK_MS);
     Deno.unrefTimer(this.#timer);
     this.#listening = options.access.setup.onDone(() => void this.look());
+  }
+
+  /** Answers what comes through the front. */
+  #serve({ key, certificate: cert }: WebCertificate): Deno.HttpServer<Deno.NetAddr> {
+    const server = Deno.serve({
+      ...{ hostname: "127.0.0.1", port: 0, key, cert },
+      onListen() {},
+      onError: (error) => this.#failed(error),
+    }, (request, info) => {
+      const through = this.#front.through(info.remoteAddr.port);
+      if (through === null) return new Response("Not by this door.\n", { status: 421 });
+      info.completed.then(through.ended, through.ended);
+      // HTTP/1 without a Host: Deno puts this server's own place there, which nobody asked for.
+      if (!request.headers.has("host") && new URL(request.url).host === `localhost:${server.addr.port}`) {
+        return new Response("Which host?\n", { status: 400 });
+      }
+      return this.#options.app.fetch(request, { peer: { kind: "tcp", address: through.address } });
+    });
+    return server;
   }
 
   #failed(error: unknown): Response {
@@ -162,7 +177,7 @@ class Web implements WebServer {
   async #apply({ first }: { first: boolean }): Promise<void> {
     if (this.#closed) return;
     const { listen, access } = this.#options;
-    await this.#renew();
+    this.#renew();
     const wanted = wantedHosts(listen.hostname, { administrator: !access.setup.needed() });
     for (const [host, door] of this.#doors) {
       if (wanted.includes(host)) continue;
@@ -176,9 +191,8 @@ class Web implements WebServer {
   }
 
   #openDoor(hostname: string, options: { must: boolean }): void {
-    const { key, certificate: cert } = this.#certificate;
     try {
-      const door = this.#front.listen({ hostname, port: this.#port, key, cert });
+      const door = this.#front.listen({ hostname, port: this.#port });
       this.#port = door.address.port;
       this.#doors.set(hostname, door);
     } catch (cause) {
@@ -196,7 +210,7 @@ class Web implements WebServer {
   }
 
   /** Takes up a certificate that was changed; one that is no good is said, and the last good one stays. */
-  async #renew(): Promise<void> {
+  #renew(): void {
     const stamp = certificateStamp(this.#options.certificates);
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
@@ -208,11 +222,16 @@ class Web implements WebServer {
       return this.#options.log(`${error.message}; the certificate stays as it is. ${error.hint}`);
     }
     if (found.fingerprint === this.#certificate.fingerprint) return;
-    this.#certificate = found;
-    for (const [host, door] of this.#doors) {
-      await door[Symbol.asyncDispose]();
-      this.#doors.delete(host);
+    let server: Deno.HttpServer<Deno.NetAddr>;
+    try {
+      server = this.#serve(found);
+    } catch (error) {
+      return this.#options.log(`${(error as Error).message}: the new certificate is of no use, and the old one stays.`);
     }
+    this.#certificate = found;
+    const retired = this.#server.shutdown().finally(() => this.#retired.delete(retired));
+    this.#retired.add(retired);
+    this.#server = server;
     this.#options.log(`the web's certificate is now ${found.fingerprint}`);
   }
 
@@ -244,7 +263,7 @@ class Web implements WebServer {
     await this.#turn;
     for (const door of this.#doors.values()) await door[Symbol.asyncDispose]();
     await this.#front[Symbol.asyncDispose]();
-    await Promise.all([this.#server.shutdown(), this.#socket?.shutdown()]);
+    await Promise.all([this.#server.shutdown(), this.#socket?.shutdown(), ...this.#retired]);
   }
 }
 

@@ -85,7 +85,8 @@ function own({ directory }: CertificateSource): WebCertificate | null {
   });
 }
 
-function self(source: CertificateSource): WebCertificate {
+/** Ours, which is made when there is none. */
+export function selfCertificate(source: CertificateSource): WebCertificate {
   const file = `${source.directory}/self.pem`;
   const text = read(file);
   if (text !== null) {
@@ -106,7 +107,7 @@ function self(source: CertificateSource): WebCertificate {
 
 /** The certificate to use now: the user's, else ours, which is made when there is none. Throws when the user's is no good. */
 export function readCertificate(source: CertificateSource): WebCertificate {
-  return own(source) ?? self(source);
+  return own(source) ?? selfCertificate(source);
 }
 
 /** The same, for a node that starts: it is reachable also when the user's is no good, which is said. */
@@ -119,7 +120,7 @@ export function readCertificateAtStart(
   } catch (error) {
     if (!(error instanceof EdgeError)) throw error;
     log(`${error.message}; the node's own certificate is used. ${error.hint}`);
-    return self(source);
+    return selfCertificate(source);
   }
 }
 

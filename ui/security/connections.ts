@@ -1,9 +1,9 @@
 /** Which connections there may be, and for how long: bounded in all and for each address, with a deadline for all that a client can be slow
  * at. Deno.serve has none of this: a connection that never finishes its request is kept for ever.
  *
- *   handshake ──TLS is there──► waiting ──a whole request head──► active ──answered──► waiting …
- *                               first request: firstMs             idle (no byte either way): activeIdleMs
- *                               later ones: waitingMs
+ *   waiting ──a whole request head──► active ──answered──► waiting …
+ *   first request, TLS included: firstMs     idle (no byte either way): activeIdleMs
+ *   later ones: waitingMs
  *
  * One who is new is never turned away because others of the same address are slow: the oldest of those goes. */
 
@@ -17,7 +17,6 @@ export interface ConnectionLimits {
   /** Of these, without a request yet. */
   unproven: number;
   unprovenPerAddress: number;
-  handshakeMs: number;
   firstMs: number;
   waitingMs: number;
   /** Without a byte either way while a request is being answered, or a channel is open. */
@@ -33,7 +32,6 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   perAddress: 160,
   unproven: 256,
   unprovenPerAddress: 64,
-  handshakeMs: 10_000,
   firstMs: 10_000,
   waitingMs: 60_000,
   activeIdleMs: 15 * 60_000,
@@ -48,8 +46,6 @@ export interface Tracked {
   moved(): void;
   /** A write to the client begins, ends. */
   writing(on: boolean): void;
-  /** TLS is there. */
-  handshaken(): void;
   /** A request's head was there whole; it was answered. */
   began(): void;
   ended(): void;
@@ -59,10 +55,9 @@ export interface Tracked {
 
 interface Entry {
   key: string;
-  phase: "handshake" | "waiting";
   proven: boolean;
   active: number;
-  /** When the phase, or the last request's end, was. */
+  /** When it began, or its last request's end. */
   since: number;
   movedAt: number;
   writingSince: number | null;
@@ -93,7 +88,6 @@ export class Connections {
     const now = this.#nowMs();
     const entry: Entry = {
       key,
-      phase: "handshake",
       proven: false,
       active: 0,
       since: now,
@@ -111,10 +105,6 @@ export class Connections {
       address,
       moved: () => void (entry.movedAt = at()),
       writing: (on) => void (entry.writingSince = on ? at() : null),
-      handshaken() {
-        entry.phase = "waiting";
-        entry.since = at();
-      },
       began() {
         entry.proven = true;
         entry.active++;
@@ -138,7 +128,6 @@ export class Connections {
 
   #overdue(entry: Entry, now: number): string | null {
     const limits = this.#limits;
-    if (entry.phase === "handshake") return now - entry.since >= limits.handshakeMs ? "handshake" : null;
     if (entry.writingSince !== null && now - entry.writingSince >= limits.writeMs) return "takes nothing";
     if (entry.active > 0) return now - entry.movedAt >= limits.activeIdleMs ? "idle" : null;
     return now - entry.since >= (entry.proven ? limits.waitingMs : limits.firstMs) ? "no request" : null;

@@ -1,5 +1,7 @@
-/** What stands at the port: takes TLS connections within bounds (connections.ts) and passes their bytes to Deno.serve, which listens on
- * loopback for this front alone: a connection that did not come through here is refused there. */
+/** What stands at the port: takes connections within bounds (connections.ts) and passes their bytes, TLS as it is, to Deno.serve, which
+ * listens on loopback for this front alone: a connection that did not come through here is refused there.
+ *
+ * It does not end TLS itself: a TLS connection of Deno's that is closed before its handshake is done stays open. */
 
 import { type ConnectionLimits, Connections, type Tracked } from "./connections.ts";
 
@@ -71,11 +73,11 @@ export class Front implements AsyncDisposable {
   }
 
   /** Listens. Throws what the system says. */
-  listen(options: { hostname: string; port: number; cert: string; key: string }): FrontDoor {
-    const listener = Deno.listenTls({ ...options, alpnProtocols: ["h2", "http/1.1"] });
+  listen(options: { hostname: string; port: number }): FrontDoor {
+    const listener = Deno.listen(options);
     const accepting = this.#accept(listener);
     return {
-      address: listener.addr as Deno.NetAddr,
+      address: listener.addr,
       async [Symbol.asyncDispose]() {
         try {
           listener.close();
@@ -87,9 +89,9 @@ export class Front implements AsyncDisposable {
     };
   }
 
-  async #accept(listener: Deno.TlsListener): Promise<void> {
+  async #accept(listener: Deno.TcpListener): Promise<void> {
     for (;;) {
-      let conn: Deno.TlsConn;
+      let conn: Deno.TcpConn;
       try {
         conn = await listener.accept();
       } catch (error) {
@@ -103,14 +105,14 @@ export class Front implements AsyncDisposable {
     }
   }
 
-  #take(conn: Deno.TlsConn): void {
+  #take(conn: Deno.TcpConn): void {
     const held: { backend: Deno.TcpConn | null; closed: boolean } = { backend: null, closed: false };
     const close = () => {
       held.closed = true;
       closeQuietly(conn);
       closeQuietly(held.backend);
     };
-    const tracked = this.#connections.admit((conn.remoteAddr as Deno.NetAddr).hostname, close);
+    const tracked = this.#connections.admit(conn.remoteAddr.hostname, close);
     if (tracked === null) return closeQuietly(conn);
     const entry = { close, done: Promise.resolve() };
     entry.done = this.#carry({ conn, held, tracked })
@@ -125,13 +127,11 @@ export class Front implements AsyncDisposable {
 
   async #carry(
     { conn, held, tracked }: {
-      conn: Deno.TlsConn;
+      conn: Deno.TcpConn;
       held: { backend: Deno.TcpConn | null; closed: boolean };
       tracked: Tracked;
     },
   ): Promise<void> {
-    await conn.handshake();
-    tracked.handshaken();
     const first = new Uint8Array(COPY_BYTES);
     const count = await conn.read(first);
     if (count === null) return;

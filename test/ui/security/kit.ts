@@ -15,6 +15,8 @@ import { PASSWORD, rig, user } from "../../access/kit.ts";
 export interface Seen {
   acted: number;
   opened: number;
+  /** Pieces of the large answer. */
+  sent: number;
 }
 
 /** An API and pages that do as the real ones: see, act, stream, upgrade. */
@@ -35,6 +37,15 @@ export function parts(seen: Seen): { api: Hono<Env>; pages: Hono<Env>; statics: 
     seen.opened++;
     return new Response("data: {}\n\n", { headers: { "content-type": "text/event-stream" } });
   });
+  api.get("/large", () =>
+    new Response(
+      new ReadableStream({
+        pull(controller) {
+          seen.sent++;
+          controller.enqueue(new Uint8Array(65_536));
+        },
+      }),
+    ));
   api.get("/console", (c) => {
     const { socket, response } = Deno.upgradeWebSocket(c.req.raw);
     seen.opened++;
@@ -47,7 +58,11 @@ export function parts(seen: Seen): { api: Hono<Env>; pages: Hono<Env>; statics: 
 }
 
 /** The app of a node, without a listener. */
-export function appOf(access: Access, options: Partial<AppDeps> = {}, seen: Seen = { acted: 0, opened: 0 }) {
+export function appOf(
+  access: Access,
+  options: Partial<AppDeps> = {},
+  seen: Seen = { acted: 0, opened: 0, sent: 0 },
+) {
   return createApp({
     backend: {} as Backend,
     version: "0",
@@ -77,13 +92,14 @@ export async function webRig(
   options: {
     administrator?: boolean;
     hostname?: string;
+    nowMs?: () => number;
     limits?: ConnectionLimits;
     app?: (access: Access, seen: Seen) => Hono<Env>;
   } = {},
 ): Promise<WebRig> {
   const r = await rig();
   if (options.administrator !== false) await user(r.access, "ann", "administrator");
-  const seen = { acted: 0, opened: 0 };
+  const seen = { acted: 0, opened: 0, sent: 0 };
   const logged: string[] = [];
   const directory = `${r.directory}/../tls`;
   const web = await listenWeb({
@@ -96,7 +112,7 @@ export async function webRig(
       names: () => ["localhost", "127.0.0.1", "127.0.0.2", "::1"],
     },
     socket: `${r.directory}/s`,
-    nowMs: () => performance.now(),
+    nowMs: options.nowMs ?? (() => performance.now()),
     log: (message) => logged.push(message),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });

@@ -57,7 +57,10 @@ Deno.test("the server behind the front answers nobody who did not come through i
   assert.ok(behind.includes(r.web.port()));
   let refused = 0;
   for (const port of behind.filter((each) => each !== r.web.port())) {
-    const said = await fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => answer.text(), () => "");
+    const said = await fetch(`https://127.0.0.1:${port}/healthz`, { client: r.client }).then(
+      (answer) => answer.text(),
+      () => "",
+    );
     assert.notEqual(said, "ok\n");
     if (said === "Not by this door.\n") refused++;
   }
@@ -87,6 +90,9 @@ Deno.test("a certificate of the user's is taken up without a restart, and one th
   await r.web.look();
   assert.equal(r.web.certificate().fingerprint, before.fingerprint); // without its key
   assert.match(r.logged.join("\n"), /cannot be read as a certificate and a key/);
+  Deno.writeTextFileSync(`${r.directory}/key.pem`, makeCertifiedKey().key);
+  await r.web.look();
+  assert.match(r.logged.at(-1)!, /is not the certificate's; the certificate stays as it is/);
   Deno.writeTextFileSync(`${r.directory}/key.pem`, other.key);
   await r.web.look();
   assert.equal(r.web.certificate().kind, "own");
