@@ -26,6 +26,8 @@ import { actionsOf } from "./view_actions.ts";
 const METHOD = "vm.act";
 const START_MS = 90_000;
 const STOP_MS = 60_000;
+/** How long a VM that may not start yet is waited for. */
+const HELD_MS = 8000;
 const MOVE_MS = 30_000;
 const VERIFY_MS = 60_000;
 /** How long an answer of the other node may take, beside what the action takes there. */
@@ -191,7 +193,7 @@ export class Actions {
   }
 
   async #start(name: string, actor: Actor): Promise<Done> {
-    const { store, members, change, until } = this.#options;
+    const { store, members, change } = this.#options;
     const { record } = store.get(name) ?? {};
     if (record === undefined) throw missing(name);
     if (this.#options.peer.peer === null || !this.#options.configured()) throw notPaired();
@@ -204,19 +206,36 @@ export class Actions {
     }
     const supervisor = members.get(name);
     if (!record.wanted.running) await supervisor.gone(STOP_MS); // of the last time
-    if (!supervisor.running && record.active !== record.file) change(name, { active: record.file });
     members.tell(name, "info", { code: "vm.starting", actor });
     store.note(name, { begin: true });
     const wanted = { ...record.wanted, running: true };
-    change(name, { wanted, number: record.number ?? this.#number() });
+    const number = record.number ?? this.#number();
+    // One that waits, or has failed, is told again; what its runners agree on stays.
+    const anew = supervisor.running ? {} : { active: record.file, starts: record.starts + 1 };
+    change(name, { ...anew, wanted, number });
     supervisor.afresh();
+    return await this.#begun(name);
+  }
+
+  async #begun(name: string): Promise<Done> {
+    const { until } = this.#options;
     const begun = () => hasVm(this.#report(name).phase) && this.#report(name).phase !== "starting";
     const failed = () => this.#report(name).failed;
-    await until(() => begun() || failed() !== "", START_MS);
-    if (begun()) return said(this.#report(name).sentence);
-    const why = failed() || this.#report(name).sentence || "its runner does not answer";
+    const since_ms = this.#options.now();
+    // It may wait a moment for the other node's runner, which is being started too.
+    const held = () =>
+      this.#options.now() - since_ms > HELD_MS && ["waiting", "stale"].includes(this.#report(name).phase);
+    await until(() => begun() || failed() !== "" || held(), START_MS);
+    const { phase, sentence } = this.#report(name);
+    if (begun()) return said(sentence);
+    if (phase === "waiting" || phase === "stale") {
+      throw new ProblemError("refused", {
+        detail: `${name} is not started yet. ${sentence}`,
+        hint: "It starts by itself as soon as it may; see what it says to do next.",
+      });
+    }
     throw new ProblemError("failed", {
-      detail: `${name} does not run yet: ${why}`,
+      detail: `${name} does not run yet: ${failed() || sentence || "its runner does not answer"}`,
       hint: "It is tried further. Read the VM's log; stop it if it is not wanted.",
     });
   }

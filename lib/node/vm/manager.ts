@@ -19,6 +19,7 @@ import { type Tombstone, type VmRecord, type VmReport, VMS_MAX } from "./records
 
 import { Reports } from "./reports.ts";
 import { SettingsSync } from "./settings_sync.ts";
+import { untilSeen } from "./until_seen.ts";
 import { VmStore } from "./store.ts";
 import { makeFile, patchFile } from "./vm_file.ts";
 
@@ -45,6 +46,9 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   readonly #consoles: Consoles;
   readonly #watch: Disposable;
   readonly #listeners = new Set<() => void>();
+  /** Of the other node's measurements the time of the last one that was kept. */
+  readonly #sampled = new Map<string, number>();
+  #lines = "";
   #telling: ReturnType<typeof setTimeout> | undefined;
   #removing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -64,11 +68,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       peer,
       mine: () => ({ node: options.node().name, vms: this.#members.reports() }),
       onTheirs: (vms) => {
-        for (const { name, sample, phase } of vms ?? []) {
-          if (sample !== null && hasVm(phase) && this.#store.get(name) !== undefined) {
-            options.recorder.sample(name, sample);
-          }
-        }
+        for (const report of vms ?? []) this.#heard(report);
         this.#tellSoon();
       },
     });
@@ -91,7 +91,8 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       privileged: options.privileged ?? (() => Deno.uid() === 0),
       change: (name, change) => this.#change(name, change),
       share: () => this.#sync.share(),
-      until: (seen, bound_ms) => this.#until(seen, bound_ms),
+      until: (seen, bound_ms) =>
+        untilSeen(seen, { bound_ms, watch: (look) => this.onChange(look), over: () => this.#closed }),
       now: () => this.#now(),
     });
     this.#consoles = new Consoles({
@@ -183,6 +184,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       active: text,
       disks: [...disks, ...(vars === undefined ? [] : [vars])].map(({ bytes }) => bytes),
       number: null,
+      starts: 0,
       wanted: { running: false, protected: vm.protect },
     });
     this.#store.note(name, { images: servedDisks(spec, this.#store.directory).map(({ image }) => image) });
@@ -281,7 +283,9 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   /** The pair's settings or the other node changed. */
   pairChanged(): void {
     this.#sync.changed();
-    this.#members.lookAll();
+    const lines = JSON.stringify(this.#options.pairSettings());
+    this.#members.lookAll({ afresh: lines !== this.#lines });
+    this.#lines = lines;
     this.#changed();
   }
 
@@ -296,6 +300,16 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     await this.#removing;
     await this.#members[Symbol.asyncDispose]();
     this.#listeners.clear();
+  }
+
+  /** The other node has a VM: it need not begin here any more, and its measurements are kept on both. */
+  #heard({ name, uuid, sample, phase }: VmReport): void {
+    const kept = this.#store.get(name);
+    if (kept?.record.uuid !== uuid || !hasVm(phase)) return;
+    if (kept.local.begin && phase !== "starting") this.#store.note(name, { begin: false });
+    if (sample === null || sample.t_ms === this.#sampled.get(name)) return;
+    this.#sampled.set(name, sample.t_ms);
+    this.#options.recorder.sample(name, sample);
   }
 
   #known(name: string) {
@@ -377,20 +391,5 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       void this.#consoles.follow(this.#members.running());
       for (const listener of [...this.#listeners]) listener();
     }, TELL_MS);
-  }
-
-  #until(seen: () => boolean, bound_ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!seen() && performance.now() < until && !this.#closed) return;
-        clearInterval(timer);
-        watch[Symbol.dispose]();
-        resolve(seen());
-      };
-      const until = performance.now() + bound_ms;
-      const watch = this.onChange(look);
-      const timer = setInterval(look, 250);
-      look();
-    });
   }
 }

@@ -75,8 +75,12 @@ export class Members implements AsyncDisposable {
     return supervisor;
   }
 
-  lookAll(): void {
-    for (const supervisor of this.#supervisors.values()) supervisor.look();
+  /** Looks at all; `afresh`: also at those that have failed. */
+  lookAll({ afresh }: { afresh: boolean }): void {
+    for (const supervisor of this.#supervisors.values()) {
+      if (afresh) supervisor.afresh();
+      else supervisor.look();
+    }
   }
 
   /** VMs that have a runner here. */
@@ -148,7 +152,7 @@ export class Members implements AsyncDisposable {
       configured: manager.pairSettings() !== null,
       here: here ?? nothing(record, this.#now()),
       there: theirs(record.uuid),
-      replicated: local.peer_has === record.revision,
+      replicated: peer.peer !== null && local.peer_id === peer.peer.id && local.peer_has === record.revision,
       last_switchover: local.switchovers.at(-1) ?? null,
     };
   }
@@ -175,6 +179,7 @@ export class Members implements AsyncDisposable {
     return new Supervisor(name, {
       record: () => store.get(name)?.record,
       begin: () => store.get(name)?.local.begin ?? false,
+      outdated: () => store.get(name)?.local.host_of !== store.get(name)?.record.starts,
       launcher: this.launcher,
       runDir: `${manager.places.run}/${name}`,
       dataDir: store.place(name),
@@ -209,9 +214,13 @@ export class Members implements AsyncDisposable {
     await this.furnish(record);
     const { places, tuning } = manager;
     const place = store.place(name);
-    const node = manager.node().name;
-    const { text } = hostFile({ places, node, number: record.number, settings, tuning });
-    writeDurableFile(`${place}/host.toml`, text, 0o600);
+    // What the two runners of a VM agree on stays while it runs: one that is started again must fit the other one.
+    if (local.host_of !== record.starts) {
+      const node = manager.node().name;
+      const { text } = hostFile({ places, node, number: record.number, settings, tuning });
+      writeDurableFile(`${place}/host.toml`, text, 0o600);
+      store.note(name, { host_of: record.starts });
+    }
     return [
       ...manager.self,
       ...["runner", "--times", "--vm", `${place}/vm.toml`, "--host", `${place}/host.toml`],

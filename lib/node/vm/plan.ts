@@ -29,6 +29,9 @@ const COPY_MS = 10_000;
 const STOP_MS = 30_000;
 const KILL_MS = 60_000;
 
+/** Phases in which a runner heeds the word to start the VM. */
+const BEGINS = ["waiting", "stopped", "stale", "yielded", "diverged"];
+
 export function plan(facts: Facts): Step {
   const { runs, wanted, status } = facts;
   if (!runs) return wanted.running && facts.now_ms >= facts.start_at_ms ? "start" : null;
@@ -37,7 +40,7 @@ export function plan(facts: Facts): Step {
   if (facts.outdated && !hasVm(status.phase) && !mayTakeOver(status.phase)) return "end";
   const able = (command: string) => status.commands?.[command] === null;
   if (facts.begin && hasVm(status.phase)) return "begun";
-  if (facts.begin && ["waiting", "stopped"].includes(status.phase) && able("start")) return "begin";
+  if (facts.begin && BEGINS.includes(status.phase) && able("start")) return "begin";
   if (!hasVm(status.phase)) return null;
   if (wanted.protected && status.auto_protect === false) return "protect";
   if (!wanted.protected && status.auto_protect === true && able("unprotect")) return "unprotect";

@@ -27,6 +27,8 @@ export const vmRecord = z.strictObject({
   file: z.string().max(FILE_MAX),
   /** The file with which it was started last (vm.toml): what the runners of both nodes read. */
   active: z.string().max(FILE_MAX),
+  /** How often somebody has started it: the settings of the pair are those of the last time. */
+  starts: z.number().int().min(0),
   /** Bytes of each disk of the file, in its order: the other node makes an empty one of the same size. */
   disks: z.array(z.number().int().min(0)).max(8),
   /** Ports 7820 + 4n; null: none was needed yet. */

@@ -145,8 +145,10 @@ export class SettingsSync implements AsyncDisposable {
 
   #same(name: string, revision: number): void {
     const { store, onChange } = this.#options;
-    if (store.get(name)?.local.peer_has === revision) return;
-    store.note(name, { peer_has: revision });
+    const local = store.get(name)?.local;
+    const peer_id = this.#options.peer.peer?.id ?? "";
+    if (local?.peer_has === revision && local.peer_id === peer_id) return;
+    store.note(name, { peer_has: revision, peer_id });
     onChange();
   }
 
@@ -154,8 +156,10 @@ export class SettingsSync implements AsyncDisposable {
     const { store, peer, warn } = this.#options;
     const kept = store.get(name);
     const own = this.#one(name);
+    // What an earlier other node had says nothing of this one.
+    const peer_has = kept?.local.peer_id === peer.peer?.id ? kept?.local.peer_has ?? 0 : 0;
     const merged = merge({
-      mine: own === null ? [] : [{ ...own, peer_has: kept?.local.peer_has ?? 0 }],
+      mine: own === null ? [] : [{ ...own, peer_has }],
       myTombstones: store.tombstones(),
       theirs: theirs === null ? [] : [theirs],
       theirTombstones: [],
@@ -182,7 +186,7 @@ export class SettingsSync implements AsyncDisposable {
       return warn(record.name, `There are ${VMS_MAX} VMs here already: this one is on the other node alone.`);
     }
     take(record);
-    store.note(record.name, { peer_has: record.revision });
+    store.note(record.name, { peer_has: record.revision, peer_id: this.#options.peer.peer?.id ?? "" });
   }
 
   /** Two VMs of one name. It is said once, and looked at again when the service begins anew or one of them is deleted. */

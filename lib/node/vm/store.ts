@@ -23,6 +23,10 @@ const localState = z.object({
   held: z.boolean().default(false),
   /** The newest revision that the other node is known to have. */
   peer_has: z.number().int().default(0),
+  /** ID of that node. */
+  peer_id: z.string().default(""),
+  /** The start for which this node's host.toml was written. */
+  host_of: z.number().int().default(0),
   /** Images that are here, by their paths: one that is missing later is not made anew. */
   images: z.array(z.string().max(1100)).max(64).default([]),
   switchovers: z.array(switchoverView).max(SWITCHOVERS_MAX).default([]),

@@ -36,6 +36,8 @@ export interface SupervisorOptions {
   record(): VmRecord | undefined;
   /** The VM is to begin on this node. */
   begin(): boolean;
+  /** The VM was started anew, with other files than this node's runner has read. */
+  outdated(): boolean;
   launcher: Launcher;
   /** RUN/NAME and DATA/vms/NAME. */
   runDir: string;
@@ -76,8 +78,6 @@ export class Supervisor implements AsyncDisposable {
   /** The runner told that the VM ended in order. */
   #stopped = false;
   #signalled = false;
-  /** The VM's file as the runner has read it; null: one that was adopted, which has the one that counts. */
-  #read: string | null = null;
   #said: { step: Step; at_ms: number } = { step: null, at_ms: 0 };
   #look: Look | null = null;
   #sample: VmSample | null = null;
@@ -183,7 +183,7 @@ export class Supervisor implements AsyncDisposable {
       runs: this.#process !== null,
       wanted,
       begin: this.#options.begin(),
-      outdated: this.#read !== null && this.#read !== record.active,
+      outdated: this.#options.outdated(),
       status: this.status,
       now_ms,
       start_at_ms: this.#start_at_ms,
@@ -207,11 +207,9 @@ export class Supervisor implements AsyncDisposable {
     const again = this.#failures > 0;
     const running = await this.#find();
     if (running !== null) return this.#take(running);
-    const read = this.#options.record()?.active ?? null;
     const launch = this.#launch(await this.#options.prepare());
     Deno.mkdirSync(this.#options.runDir, { recursive: true, mode: 0o711 });
     this.#take(await launcher.start(launch));
-    this.#read = read;
     if (again) this.#options.tell("warning", "vm.runner_restarted", { why: this.#failed || "not known" });
   }
 
@@ -248,7 +246,6 @@ export class Supervisor implements AsyncDisposable {
     this.#started_ms = this.#options.now();
     this.#stopped = false;
     this.#signalled = false;
-    this.#read = null;
     this.#link = new RunnerLink({
       socket: `${this.#options.runDir}/runner.sock`,
       onEvent: (event) => this.#heard(event),

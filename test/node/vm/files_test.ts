@@ -66,6 +66,7 @@ const RECORD: VmRecord = {
   active: "old",
   disks: [1024],
   number: 2,
+  starts: 1,
   wanted: { running: true, protected: true },
 };
 

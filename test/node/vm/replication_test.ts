@@ -71,6 +71,7 @@ const record = (more: Partial<VmRecord>): VmRecord => ({
   active: "",
   disks: [],
   number: null,
+  starts: 1,
   wanted: { running: false, protected: true },
   ...more,
 });

@@ -52,6 +52,7 @@ function facts(here: VmReport, there: VmReport | null, more: Partial<ViewFacts> 
       active: "",
       disks: [],
       number: 0,
+      starts: 1,
       wanted: { running: true, protected: true },
     },
     spec: null,
