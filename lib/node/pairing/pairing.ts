@@ -74,22 +74,13 @@ class Pairing implements PairControl {
 
   async #start(): Promise<void> {
     const { version, listen, nodeName, now, places } = this.#options;
-    const { heartbeatMs, silentMs, retryMs, admission } = this.#limits;
+    const { heartbeatMs, silentMs, retryMs, startingMs, admission } = this.#limits;
     const addresses = () => this.#interfaces().map(({ address }) => address).slice(0, ADDRESSES_MAX);
     const told = (why: string) =>
       this.#event("pair.attempt_refused", { severity: "warning", params: { why } });
     this.#node = await PeerNode.start({
-      ...{
-        identity: this.#identity,
-        version,
-        listen,
-        nodeName,
-        now,
-        heartbeatMs,
-        silentMs,
-        retryMs,
-        admission,
-      },
+      ...{ identity: this.#identity, version, listen, nodeName, now },
+      ...{ heartbeatMs, silentMs, retryMs, startingMs, admission },
       addresses,
       events: {
         pairing: (visitor) => this.#attempt.visited(visitor),

@@ -32,6 +32,8 @@ export interface PairingLimits {
   silentMs: number;
   /** The longest time between two attempts to reach it. */
   retryMs: number;
+  /** For so long after its start this node may have parts that do not answer yet. */
+  startingMs: number;
   admission: Partial<AdmissionLimits>;
 }
 
@@ -44,6 +46,7 @@ export const PAIRING_LIMITS: PairingLimits = {
   heartbeatMs: 1000,
   silentMs: 3000,
   retryMs: 3000,
+  startingMs: 10_000,
   admission: {},
 };
 

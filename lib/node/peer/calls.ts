@@ -24,6 +24,15 @@ export function unreachable(detail: string): ProblemError {
   });
 }
 
+/** Nobody answers to this here. A node that has just started may have parts that are not up yet: who asks then asks again. */
+export function unknownMethod(method: string, starting: boolean): ProblemError {
+  if (starting) return unreachable("the other node is still starting");
+  return new ProblemError("not_found", {
+    detail: `the other node does not know ${method}`,
+    hint: "Upgrade the older of the two nodes.",
+  });
+}
+
 /** An error on its way to the other node. */
 export function wireError(id: number, error: unknown): WireError {
   const cut = (text: string) => text.slice(0, 4000);
@@ -59,6 +68,7 @@ function bounded(value: unknown): Uint8Array {
 export class Calls {
   readonly #send: Send;
   readonly #handlers: ReadonlyMap<string, Handler>;
+  readonly #starting: () => boolean;
   readonly #waiting = new Map<
     number,
     { resolve(value: unknown): void; reject(error: Error): void; timer: ReturnType<typeof setTimeout> }
@@ -67,9 +77,10 @@ export class Calls {
   #answering = 0;
   #over: string | null = null;
 
-  constructor(send: Send, handlers: ReadonlyMap<string, Handler>) {
+  constructor(send: Send, context: { handlers: ReadonlyMap<string, Handler>; starting(): boolean }) {
     this.#send = send;
-    this.#handlers = handlers;
+    this.#handlers = context.handlers;
+    this.#starting = () => context.starting();
   }
 
   async call(method: string, { params, ms }: { params: unknown; ms: number }): Promise<unknown> {
@@ -128,12 +139,7 @@ export class Calls {
   async #answer(id: number, { method, params }: { method: string; params?: unknown }): Promise<void> {
     try {
       const handler = this.#handlers.get(method);
-      if (handler === undefined) {
-        throw new ProblemError("not_found", {
-          detail: `the other node does not know ${method}`,
-          hint: "Upgrade the older of the two nodes.",
-        });
-      }
+      if (handler === undefined) throw unknownMethod(method, this.#starting());
       if (this.#answering >= CALLS_MAX) {
         throw new ProblemError("too_many", {
           detail: `the other node answers ${CALLS_MAX} calls at a time`,

@@ -66,7 +66,10 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
     this.#identity = options.identity;
     this.#since = options.now();
     const { heartbeatMs, silentMs, now } = options;
-    this.#context = { handlers: this.#handlers, streams: this.#streams, heartbeatMs, silentMs, now };
+    const began = performance.now();
+    const starting = () => performance.now() - began < options.startingMs;
+    const [handlers, streams] = [this.#handlers, this.#streams];
+    this.#context = { handlers, streams, starting, heartbeatMs, silentMs, now };
     this.#server = new PinnedServer({
       credentials: options.identity,
       limits: options.admission,
@@ -338,8 +341,8 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
 
   async #decide(session: Session): Promise<void> {
     const active = this.#active;
-    const { heartbeatMs, silentMs } = this.#options;
-    const atOnce = active !== null && active.silentForMs < 1.5 * heartbeatMs &&
+    const { silentMs } = this.#options;
+    const atOnce = active !== null && active.silentForMs < silentMs / 2 &&
       performance.now() - active.startedMs < silentMs;
     if (atOnce) {
       return await session.bye({

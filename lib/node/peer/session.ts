@@ -17,10 +17,15 @@ import { type StreamHandler, Streams } from "./streams.ts";
 /** Pings whose answer is waited for. */
 const PINGS_MAX = 8;
 
+/** Looks whether something was heard, from one sign of life to the next. */
+const LOOKS = 4;
+
 /** What each session of a node has. */
 export interface SessionContext {
   handlers: ReadonlyMap<string, Handler>;
   streams: ReadonlyMap<string, StreamHandler>;
+  /** This node has just started: not all who answer have said so yet. */
+  starting(): boolean;
   heartbeatMs: number;
   silentMs: number;
   /** Unix ms. */
@@ -58,7 +63,8 @@ export class Session {
   readonly #pings = new Map<number, { sent: number; at: number }>();
   #heard = performance.now();
   #seq = 1;
-  #beatAt = performance.now();
+  #lookedAt = performance.now();
+  #looks = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** What the other side said when it ended this. */
   refusal: Refusal | null = null;
@@ -72,13 +78,14 @@ export class Session {
     this.dialled = options.dialled;
     this.#context = options.context;
     this.#events = options.events;
-    this.calls = new Calls((type, body) => link.send(type, body), options.context.handlers);
-    this.streams = new Streams(link, { dialled: options.dialled, handlers: options.context.streams });
+    const { handlers, streams, starting } = options.context;
+    this.calls = new Calls((type, body) => link.send(type, body), { handlers, starting });
+    this.streams = new Streams(link, { dialled: options.dialled, handlers: streams, starting });
   }
 
   /** Takes what comes from now on, also what has come already. */
   start(): void {
-    this.#timer = setInterval(() => this.#beat(), this.#context.heartbeatMs);
+    this.#timer = setInterval(() => this.#look(), this.#context.heartbeatMs / LOOKS);
     this.#link.ended.then((why) => this.#over(why));
     this.#link.serve((frame) => this.#take(frame));
     this.#ping();
@@ -117,16 +124,16 @@ export class Session {
     this.streams.end(why);
   }
 
-  #beat(): void {
-    const silent = this.silentForMs;
+  #look(): void {
     const { silentMs, heartbeatMs } = this.#context;
-    // A process that stood still has not yet read what came meanwhile: it judges at the next beat.
-    const stood = performance.now() - this.#beatAt > 2 * heartbeatMs;
-    this.#beatAt = performance.now();
-    if (stood) return this.#ping();
+    const silent = this.silentForMs;
+    // A process that stood still has not yet read what came meanwhile: it judges the next time.
+    const stood = performance.now() - this.#lookedAt > heartbeatMs;
+    this.#lookedAt = performance.now();
+    if (++this.#looks % LOOKS === 0) this.#ping();
+    if (stood) return;
     if (silent > silentMs) return this.end(`nothing was heard for ${(silentMs / 1000).toFixed(1)} s`);
     if (silent > silentMs / 2) this.#events.quiet();
-    this.#ping();
   }
 
   #ping(): void {

@@ -3,7 +3,7 @@
 
 import type { Duplex } from "../../model/backend.ts";
 import { ProblemError } from "../../model/problem.ts";
-import { problemOf, unreachable, wireError } from "./calls.ts";
+import { problemOf, unknownMethod, unreachable, wireError } from "./calls.ts";
 import type { Link } from "./link.ts";
 import { errorSchema, fromBody, openSchema, streamSchema, TYPE } from "./messages.ts";
 
@@ -181,15 +181,20 @@ async function carry(stream: Stream, local: Duplex): Promise<void> {
 export class Streams {
   readonly #link: Link;
   readonly #handlers: ReadonlyMap<string, StreamHandler>;
+  readonly #starting: () => boolean;
   readonly #open = new Map<number, Stream>();
   readonly #asked = new Map<number, { resolve(): void; reject(error: Error): void }>();
   #next: number;
   #opening = 0;
   #over: string | null = null;
 
-  constructor(link: Link, options: { dialled: boolean; handlers: ReadonlyMap<string, StreamHandler> }) {
+  constructor(
+    link: Link,
+    options: { dialled: boolean; handlers: ReadonlyMap<string, StreamHandler>; starting(): boolean },
+  ) {
     this.#link = link;
     this.#handlers = options.handlers;
+    this.#starting = () => options.starting();
     this.#next = options.dialled ? 1 : 2;
   }
 
@@ -267,12 +272,7 @@ export class Streams {
 
   async #answer(id: number, { method, params }: { method: string; params?: unknown }): Promise<void> {
     const handler = this.#handlers.get(method);
-    if (handler === undefined) {
-      throw new ProblemError("not_found", {
-        detail: `the other node does not know ${method}`,
-        hint: "Upgrade the older of the two nodes.",
-      });
-    }
+    if (handler === undefined) throw unknownMethod(method, this.#starting());
     if (this.#open.size + this.#opening >= STREAMS_MAX) throw tooMany();
     this.#opening++;
     let local: Duplex;

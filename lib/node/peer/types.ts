@@ -45,6 +45,8 @@ export interface PeerNodeOptions {
   heartbeatMs: number;
   silentMs: number;
   retryMs: number;
+  /** For so long after its start a node may have parts that are not up yet. */
+  startingMs: number;
   admission?: Partial<AdmissionLimits>;
   /** For tests alone: what it says that it speaks. */
   protocols?: { oldest: number; newest: number };

@@ -38,7 +38,7 @@ export class TestNode implements AsyncDisposable {
     const directory = await Deno.makeTempDir({ prefix: "pair-" });
     const limits = {
       heartbeatMs: 50,
-      silentMs: 2000,
+      silentMs: 8000,
       retryMs: 100,
       admission: { perSecond: 1000, burst: 1000 },
       ...options.limits,

@@ -82,6 +82,14 @@ Deno.test("calls are bounded: in time, in number, in size, on both sides", async
   assert.equal(a.node.reachable, true);
 });
 
+Deno.test("a node that has just started says so, when what is asked of it is not up yet; later it does not know it", async () => {
+  await using young = await twoEnds({ b: { startingMs: 1e9 } });
+  await assert.rejects(young.a.node.call("part", {}), problem("peer_unreachable", /still starting/));
+  await assert.rejects(young.a.node.open("part", {}), problem("peer_unreachable", /still starting/));
+  young.b.node.answer("part", () => Promise.resolve("up"));
+  assert.equal(await young.a.node.call("part", {}), "up");
+});
+
 Deno.test("the other clock is told from pings, to within the round trip", async () => {
   await using ends = await twoEnds({ b: { now: () => Date.now() + 5_000_000 } });
   const { a, b } = ends;

@@ -14,7 +14,7 @@ interface Stage extends AsyncDisposable {
 
 /** Two ends with lines between them that a test can break. */
 async function stage(
-  { lines: count, silentMs = 2000, both = false }: { lines: number; silentMs?: number; both?: boolean },
+  { lines: count, silentMs = 8000, both = false }: { lines: number; silentMs?: number; both?: boolean },
 ): Promise<Stage> {
   const a = await endOf({ name: "a", silentMs });
   const b = await endOf({ name: "b", silentMs });
@@ -71,7 +71,7 @@ Deno.test("both nodes dial: whichever way is left open is found, and one connect
 });
 
 Deno.test("a line that swallows everything is left for the other one before the node counts as lost", async () => {
-  await using scene = await stage({ lines: 2, silentMs: 3000 });
+  await using scene = await stage({ lines: 2, silentMs: 4000 });
   const { a, b, lines } = scene;
   assert.deepEqual(lines.map(({ carried }) => carried), [1, 0]);
   lines[0]!.swallow();

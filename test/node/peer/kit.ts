@@ -77,8 +77,9 @@ export async function endOf(options: Partial<PeerNodeOptions> & { name?: string 
     addresses: () => [HOST],
     now: Date.now,
     heartbeatMs: 50,
-    silentMs: 2000,
+    silentMs: 8000,
     retryMs: 100,
+    startingMs: 0,
     events: {
       pairing: ({ link }) => Promise.resolve(link.end("no pairing here")),
       isPairingWith: () => false,
