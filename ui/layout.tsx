@@ -77,7 +77,7 @@ function Preferences({ context }: { context: PageContext }) {
   const { t, theme } = context;
   return (
     <details class="menu" id="preferences">
-      <summary aria-label={t("prefs.title")}>
+      <summary aria-label={`${t("prefs.title")}: ${LANGUAGE_NAMES[t.language]}`}>
         <Icon name="sun" />
         <span class="menu-label">{LANGUAGE_NAMES[t.language]}</span>
         <Icon name="down" size={14} />
@@ -140,12 +140,14 @@ function Strip({ context }: { context: PageContext }) {
   if (snapshot === null) return null;
   const { home } = snapshot;
   return (
-    <a class={`strip ${home.severity}`} id="strip" data-live="" href="/" role="status">
-      <Icon name={SEVERITY_ICONS[home.severity]} />
-      <span>
-        <span class="visually-hidden">{t(`severity.${home.severity}`)}:</span> {t.say(home.said)}
-      </span>
-    </a>
+    <div id="strip" data-live="" role="status">
+      <a class={`strip ${home.severity}`} href="/">
+        <Icon name={SEVERITY_ICONS[home.severity]} />
+        <span>
+          <span class="visually-hidden">{t(`severity.${home.severity}`)}:</span> {t.say(home.said)}
+        </span>
+      </a>
+    </div>
   );
 }
 

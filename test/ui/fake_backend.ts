@@ -9,7 +9,7 @@ import type { PairSettings, PairView } from "../../lib/model/node.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { JobView, SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../lib/model/vm.ts";
-import { fakeSample, fakeSnapshot, fakeSwitchovers, NOW_MS } from "./fake_data.ts";
+import { fakeInterfaces, fakeSample, fakeSnapshot, fakeSwitchovers, NOW_MS } from "./fake_data.ts";
 import { fakeAlertSettings, fakeDoctor, fakeEvents } from "./fake_story.ts";
 
 /** A call that was made: "vm.act", "pair.invite", ... */
@@ -44,9 +44,11 @@ export class FakeBackend implements Backend {
   readonly failures: Map<string, ProblemError> = new Map();
   readonly #listeners = new Set<(change: Change) => void>();
 
-  /** The page's clock. */
+  /** What time it is. Stands still unless it is moved. */
+  clock_ms = NOW_MS;
+
   nowMs(): number {
-    return NOW_MS;
+    return this.clock_ms;
   }
 
   snapshot(): Snapshot {
@@ -91,6 +93,35 @@ export class FakeBackend implements Backend {
   /** Changes one VM, and tells it. */
   pushVm(name: string, change: Partial<VmView>): void {
     this.push({ vms: this.state.vms.map((vm) => vm.name === name ? { ...vm, ...change } : vm) });
+  }
+
+  /** As it was made. */
+  reset(): void {
+    this.eventList = fakeEvents();
+    this.switchoverList = fakeSwitchovers();
+    this.alertSettings = fakeAlertSettings();
+    this.doctorView = fakeDoctor();
+    this.clock_ms = NOW_MS;
+    this.failures.clear();
+    this.push(fakeSnapshot());
+  }
+
+  /** All that runs is protected. */
+  allGood(): void {
+    const vms = this.state.vms.map((vm): VmView =>
+      vm.state !== "syncing"
+        ? vm
+        : { ...vm, state: "protected", sync: null, verdict: this.state.vms[0]!.verdict }
+    );
+    this.push({ vms, jobs: [], alerts: [] });
+  }
+
+  /** A node that was just installed. */
+  unpaired(): void {
+    const [self] = this.state.nodes;
+    const pair: PairView = { pairing: { step: "none" }, settings: null, paths: [], arbiter: null };
+    this.eventList = [];
+    this.push({ nodes: [self!], vms: [], jobs: [], alerts: [], pair });
   }
 
   /** The other node is gone: paths are down, and what it said is not known any more. */
@@ -291,13 +322,8 @@ export class FakeBackend implements Backend {
     },
     suggest: () => {
       this.#called("pair.suggest", []);
-      const up = { speed_mbit: 1000, bridge: false, carrier: true };
       return Promise.resolve({
-        interfaces: [
-          { ...up, name: "enp3s0", address: "10.77.1.1", prefix: 24 },
-          { ...up, name: "enp4s0", address: "10.77.2.1", prefix: 24 },
-          { ...up, name: "br0", address: "192.168.40.11", prefix: 24, bridge: true },
-        ],
+        interfaces: fakeInterfaces(),
         proposals: structuredClone(this.state.pair.settings),
       });
     },

@@ -5,7 +5,7 @@ import { english } from "../../lib/model/english.ts";
 import type { NodeView, PairView, PathView } from "../../lib/model/node.ts";
 import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { Verdict } from "../../lib/model/sentence.ts";
-import type { Snapshot } from "../../lib/model/backend.ts";
+import type { Backend, Snapshot } from "../../lib/model/backend.ts";
 import {
   type JobView,
   type SwitchoverView,
@@ -118,6 +118,16 @@ export function fakePaths(): PathView[] {
       out_mbit: null,
       in_mbit: null,
     },
+  ];
+}
+
+/** What the node could use for a pair. */
+export function fakeInterfaces(): Awaited<ReturnType<Backend["pair"]["suggest"]>>["interfaces"] {
+  const up = { speed_mbit: 1000, bridge: false, carrier: true };
+  return [
+    { ...up, name: "enp3s0", address: "10.77.1.1", prefix: 24 },
+    { ...up, name: "enp4s0", address: "10.77.2.1", prefix: 24 },
+    { ...up, name: "br0", address: "192.168.40.11", prefix: 24, bridge: true },
   ];
 }
 
@@ -255,7 +265,7 @@ export function fakeVms(): VmView[] {
     vm("historian", {
       state: "syncing",
       verdict: verdict("warning", "state.syncing", {
-        params: { node: "press-b", percent: 63 },
+        params: { node: "press-b", percent: 62 },
         since: ago(190),
         next: { code: "next.wait_sync", params: { seconds: 74 } },
       }),

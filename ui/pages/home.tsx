@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Snapshot } from "../../lib/model/backend.ts";
 import type { JobView, VmAction, VmView } from "../../lib/model/vm.ts";
-import { Ago, Badge, Bar, ButtonLink, Card } from "../components.tsx";
+import { Ago, Badge, Bar, ButtonLink, Card, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon, type IconName, SEVERITY_ICONS } from "../icons.tsx";
@@ -34,7 +34,7 @@ function Headline({ context }: { context: Seen }) {
           )}
           {since !== null && (
             <span class="muted">
-              <Ago context={context} at={since} />
+              {t("home.since")} <When context={context} at={since} /> (<Ago context={context} at={since} />)
             </span>
           )}
         </p>
@@ -70,23 +70,25 @@ function whatOf(context: Seen, what: string): { text: string; icon: IconName } {
 
 function WhatIf({ context }: { context: Seen }) {
   const { t, snapshot } = context;
+  const answers = Map.groupBy(snapshot.what_if, ({ what }) => what);
   return (
     <Card id="what-if" title={t("home.what_if")} live>
       <ul class="what-if">
-        {snapshot.what_if.map(({ what, verdict }, i) => {
+        {[...answers].map(([what, verdicts]) => {
           const { text, icon } = whatOf(context, what);
-          const again = snapshot.what_if[i - 1]?.what === what;
           return (
             <li>
-              {again ? <span></span> : <Icon name={icon} />}
-              {again ? <span></span> : <span class="what">{text}</span>}
-              <p class="then">
-                <span class={verdict.severity}>
-                  <Icon name={SEVERITY_ICONS[verdict.severity]} size={17} />
-                  <span class="visually-hidden">{t(`severity.${verdict.severity}`)}:</span>
-                </span>{" "}
-                {t.say(verdict.said)}
-              </p>
+              <Icon name={icon} />
+              <span class="what">{text}</span>
+              {verdicts.map(({ verdict }) => (
+                <p class="then">
+                  <span class={verdict.severity}>
+                    <Icon name={SEVERITY_ICONS[verdict.severity]} size={17} />
+                    <span class="visually-hidden">{t(`severity.${verdict.severity}`)}:</span>
+                  </span>{" "}
+                  {t.say(verdict.said)}
+                </p>
+              ))}
             </li>
           );
         })}

@@ -14,6 +14,10 @@ export interface Scene {
   vms: readonly VmView[];
 }
 
+/** Letters of a VM's name. */
+const NAME_FITS = 16;
+const NODE_HEIGHT = 150;
+
 type PathLook = PathView["state"] | "active";
 
 const PATH_ICONS: Readonly<Record<PathLook, IconName>> = {
@@ -47,14 +51,31 @@ function speed(t: Translator, mbit: number): string {
   return mbit >= 1000 ? `${t.number(mbit / 1000)} Gbit/s` : t("unit.mbit", { value: mbit });
 }
 
-/** What a node has of the VMs, at most three lines. */
-function vmLines(t: Translator, scene: Scene, node: NodeView): { text: string; icon: IconName }[] {
-  const lines = scene.vms.flatMap((vm): { text: string; icon: IconName }[] => {
-    if (vm.runs_on === node.name) return [{ text: t("node.runs", { vm: vm.name }), icon: "play" }];
+/** As much of a name as fits beside its line's other words. */
+function short(name: string): string {
+  return name.length > NAME_FITS ? `${name.slice(0, NAME_FITS - 1)}…` : name;
+}
+
+interface Line {
+  text: string;
+  icon: IconName;
+}
+
+/** What a node has of each VM. */
+function vmLines(t: Translator, { vms }: Scene, options: { node: NodeView; whole: boolean }): Line[] {
+  const { node, whole } = options;
+  const lines = vms.flatMap((vm): Line[] => {
+    const name = { vm: whole ? vm.name : short(vm.name) };
+    if (vm.runs_on === node.name) return [{ text: t("node.runs", name), icon: "play" }];
     if (vm.backup_on !== node.name) return [];
-    return [{ text: t(vm.sync === null ? "node.copy" : "node.copying", { vm: vm.name }), icon: "copy" }];
+    return [{ text: t(vm.sync === null ? "node.copy" : "node.copying", name), icon: "copy" }];
   });
-  if (lines.length === 0) return [{ text: t("node.none"), icon: "vm" }];
+  return lines.length === 0 ? [{ text: t("node.none"), icon: "vm" }] : lines;
+}
+
+/** The same, as much as fits into a box. */
+function boxLines(t: Translator, scene: Scene, node: NodeView): Line[] {
+  const lines = vmLines(t, scene, { node, whole: false });
   if (lines.length <= 3) return lines;
   return [...lines.slice(0, 2), { text: t("node.more", { count: lines.length - 2 }), icon: "vm" }];
 }
@@ -64,8 +85,6 @@ interface Place {
   y: number;
   width: number;
 }
-
-const NODE_HEIGHT = 150;
 
 function NodeBox(
   { context, scene, node, at }: { context: PageContext; scene: Scene; node: NodeView; at: Place },
@@ -85,7 +104,7 @@ function NodeBox(
       <IconAt name={gone ? "critical" : "node"} x={x + 12} y={y + 12} size={26} />
       <text class="name" x={x + 46} y={y + 28}>{node.name}</text>
       <text class={gone ? "bold" : "small"} x={x + 46} y={y + 47}>{state}</text>
-      {vmLines(t, scene, node).map(({ text, icon }, i) => (
+      {boxLines(t, scene, node).map(({ text, icon }, i) => (
         <g>
           <IconAt name={icon} x={x + 14} y={y + 63 + i * 26} size={16} />
           <text x={x + 37} y={y + 76 + i * 26}>{text}</text>
@@ -164,7 +183,7 @@ interface Drawing {
 function Broad({ context, scene }: Drawing) {
   const { t } = context;
   const [first, second] = scene.nodes;
-  const [left, right] = [{ x: 4, y: 14, width: 218 }, { x: 538, y: 14, width: 218 }];
+  const [left, right] = [{ x: 2, y: 14, width: 248 }, { x: 510, y: 14, width: 248 }];
   const look = scene.arbiter?.state === "reachable"
     ? "up"
     : scene.arbiter?.state === "lost"
@@ -176,8 +195,8 @@ function Broad({ context, scene }: Drawing) {
         <Pipe
           t={t}
           path={path}
-          line={[222, 36 + i * 54, 538, 36 + i * 54]}
-          label={{ x: 262, y: 36 + i * 54, width: 236 }}
+          line={[250, 36 + i * 54, 510, 36 + i * 54]}
+          label={{ x: 276, y: 36 + i * 54, width: 208 }}
         />
       ))}
       {scene.arbiter !== null && (
@@ -198,35 +217,43 @@ function Broad({ context, scene }: Drawing) {
   );
 }
 
+/** A line downwards with its label in its middle: for phones. */
+function Fall({ t, path, x }: { t: Translator; path: PathView; x: number }) {
+  const look = pathLook(path);
+  const out = look === "active" && path.out_mbit !== null ? t("unit.mbit", { value: path.out_mbit }) : null;
+  const rtt = path.rtt_us === null ? null : t("unit.us", { value: Math.round(path.rtt_us) });
+  return (
+    <g class={look}>
+      <line class={`pipe ${look}`} x1={x + 54} y1="152" x2={x + 54} y2="276" />
+      <rect class="label" x={x} y="174" width="108" height="78" rx="4" />
+      <IconAt name={PATH_ICONS[look]} x={x + 8} y={182} size={16} />
+      <text class="bold" x={x + 29} y="196">{t(`path.${path.name}`)}</text>
+      <text class="small" x={x + 9} y="218">{t(`path.${look}`)}</text>
+      <text class="small" x={x + 9} y="239">{out ?? rtt ?? ""}</text>
+    </g>
+  );
+}
+
 function Tall({ context, scene }: Drawing) {
   const { t } = context;
   const [first, second] = scene.nodes;
-  const [top, bottom] = [{ x: 2, y: 2, width: 336 }, { x: 2, y: 352, width: 336 }];
-  const middle = (i: number) => 182 + i * 57;
+  const down = scene.paths.length === 0 ? 170 : 276;
+  const [top, bottom] = [{ x: 2, y: 2, width: 336 }, { x: 2, y: down, width: 336 }];
+  const end = down + NODE_HEIGHT;
   return (
-    <svg class="picture tall" viewBox={`0 0 340 ${scene.arbiter === null ? 505 : 572}`} aria-hidden="true">
-      {scene.paths.map((path, i) => (
-        <Pipe
-          t={t}
-          path={path}
-          line={[40 + i * 20, 152, 40 + i * 20, 352]}
-          label={{ x: 84, y: middle(i), width: 244 }}
-        />
-      ))}
-      {scene.paths.map((path, i) => (
-        <line
-          class={`pipe ${pathLook(path)}`}
-          x1={40 + i * 20}
-          y1={middle(i)}
-          x2="84"
-          y2={middle(i)}
-        />
-      ))}
+    <svg
+      class="picture tall"
+      viewBox={`0 0 340 ${scene.arbiter === null ? end + 3 : end + 72}`}
+      aria-hidden="true"
+    >
+      {scene.paths.map((path, i) => <Fall t={t} path={path} x={2 + i * 114} />)}
       {first !== undefined && <NodeBox context={context} scene={scene} node={first} at={top} />}
       {second !== undefined
         ? <NodeBox context={context} scene={scene} node={second} at={bottom} />
         : <NoNode t={t} at={bottom} />}
-      {scene.arbiter !== null && <Arbiter t={t} arbiter={scene.arbiter} at={{ x: 2, y: 516, width: 336 }} />}
+      {scene.arbiter !== null && (
+        <Arbiter t={t} arbiter={scene.arbiter} at={{ x: 2, y: end + 16, width: 336 }} />
+      )}
     </svg>
   );
 }
@@ -256,7 +283,7 @@ function Table({ context, scene }: Drawing) {
                 <td colspan={5}>
                   {node.self ? t("node.self") : t(node.reachable ? "node.up" : "node.gone")}
                   {"; "}
-                  {vmLines(t, scene, node).map(({ text }) => text).join("; ")}
+                  {vmLines(t, scene, { node, whole: true }).map(({ text }) => text).join("; ")}
                 </td>
               </tr>
             ))}

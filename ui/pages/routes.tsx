@@ -14,6 +14,9 @@ import { preferenceRoutes } from "./preferences.ts";
 import { type AccessDeps, settingsPageRoutes } from "./settings.tsx";
 import { tokenPageRoutes } from "./tokens.tsx";
 import { userPageRoutes } from "./users.tsx";
+import { vmRoutes } from "./vm.tsx";
+import { vmActionRoutes } from "./vm_action.tsx";
+import { vmSettingsRoutes } from "./vm_settings.tsx";
 
 /** The pages of the node. Who may see them is said by each (`allowedContext`); the security middleware comes before them. */
 export function pageRoutes(deps: AccessDeps): Hono<Env> {
@@ -30,5 +33,8 @@ export function pageRoutes(deps: AccessDeps): Hono<Env> {
   app.route("/", doctorRoutes(deps));
   app.route("/", userPageRoutes(deps));
   app.route("/", tokenPageRoutes(deps));
+  app.route("/", vmRoutes(deps));
+  app.route("/", vmActionRoutes(deps));
+  app.route("/", vmSettingsRoutes(deps));
   return app;
 }

@@ -1,12 +1,12 @@
 /** English: the home page. */
 export const HOME = {
-  "home.since": "Since {when}",
+  "home.since": "Since",
   "home.next": "What to do:",
   "home.picture": "The pair now",
   "home.picture.table": "The same as a table",
   "home.path": "Path",
   "home.state": "State",
-  "home.what_if": "What happens if it dies now",
+  "home.what_if": "What happens if something fails now",
   "home.what_if.node": "{name} dies",
   "home.what_if.link": "Link {name} breaks",
   "home.what_if.lan": "The LAN breaks",

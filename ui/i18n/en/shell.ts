@@ -24,7 +24,6 @@ export const SHELL = {
   "severity.info": "Note",
   "severity.warning": "Warning",
   "severity.critical": "Critical",
-  "since": "since {when}",
   "next": "What to do",
   "connection.lost":
     "This page has lost its connection to {node}. Shown is what was known at {time}. It keeps trying.",

@@ -53,7 +53,7 @@ export const VM = {
   "vm.logs.show": "Show logs",
   "vm.graphs": "Measurements",
   "vm.graphs.none": "Nothing was measured in this time.",
-  "vm.graphs.loading": "Loading …",
+  "vm.graphs.lines": "Whole line: median. Broken line: 99th percentile.",
   "vm.graphs.summary": "As numbers",
   "vm.graphs.range": "Time",
   "vm.range.5m": "5 minutes",

@@ -2,13 +2,13 @@
 import type { HOME } from "../en/home.ts";
 
 export const ZH_HOME: Readonly<Record<keyof typeof HOME, string>> = {
-  "home.since": "{when}起",
+  "home.since": "開始時間：",
   "home.next": "該怎麼做：",
   "home.picture": "目前的雙機狀態",
   "home.picture.table": "以表格顯示",
   "home.path": "路徑",
   "home.state": "狀態",
-  "home.what_if": "若現在故障會如何",
+  "home.what_if": "若現在發生故障會如何",
   "home.what_if.node": "{name} 故障",
   "home.what_if.link": "線路 {name} 中斷",
   "home.what_if.lan": "區域網路中斷",

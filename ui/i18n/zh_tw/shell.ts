@@ -26,7 +26,6 @@ export const ZH_SHELL: Readonly<Record<keyof typeof SHELL, string>> = {
   "severity.info": "提示",
   "severity.warning": "警告",
   "severity.critical": "嚴重",
-  "since": "自 {when} 起",
   "next": "該怎麼做",
   "connection.lost": "此頁面與 {node} 的連線已中斷。目前顯示的是 {time} 時的狀態，正在持續重新連線。",
   "connection.back": "連線已恢復。",

@@ -54,7 +54,7 @@ export const ZH_VM: Readonly<Record<keyof typeof VM, string>> = {
   "vm.logs.show": "顯示記錄檔",
   "vm.graphs": "量測",
   "vm.graphs.none": "這段時間沒有量測資料。",
-  "vm.graphs.loading": "載入中…",
+  "vm.graphs.lines": "實線：中位數。虛線：第 99 百分位。",
   "vm.graphs.summary": "以數字顯示",
   "vm.graphs.range": "時間範圍",
   "vm.range.5m": "5 分鐘",
