@@ -8,6 +8,7 @@ import { ArbiterWatch } from "../node/arbiter_watch.ts";
 import { Controller, type ControllerParts } from "../node/controller.ts";
 import { openDataDirectory } from "../node/data_directory.ts";
 import { Disks } from "../node/disks/work.ts";
+import { AlertExchange } from "../node/alert_exchange.ts";
 import { EventExchange } from "../node/event_exchange.ts";
 import { machineFacts, type NodeFacts, qemuText } from "../node/facts.ts";
 import { openIdentity } from "../node/identity.ts";
@@ -117,6 +118,7 @@ async function openParts(
   stack.use(pairing.onChange(() => vms.pairChanged()));
   const jobs = stack.use(new JobRunner());
   const alerter = stack.use(new Alerter({ directory: `${data}/observe`, node, observer, warn }));
+  stack.use(new AlertExchange({ channel: pairing.channel, alerts: alerter }));
   const arbiter = stack.use(new ArbiterWatch({ settings: () => pairing.settings(), recorder: observer }));
   const access = stack.use(
     await openNodeAccess({ directory: `${data}/access`, label: node, recorder: observer }),

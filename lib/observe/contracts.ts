@@ -50,6 +50,22 @@ export interface AlertExtras {
   audit: string | null;
 }
 
+/** Settings of alerts as the other node is given them: with their secrets, since each node must be able to tell when the other one dies. */
+export interface AlertReplica {
+  /** The greater one is newer. */
+  revision: number;
+  settings: AlertSettings;
+}
+
+/** What keeps the settings of two nodes the same. */
+export interface AlertReplicas {
+  replica(): AlertReplica;
+  /** Takes the other node's, when they are newer and good. Returns whether they were taken. Throws ProblemError "invalid". */
+  adopt(replica: { revision: number; settings: unknown }): Promise<boolean>;
+  /** Told when they were changed here. */
+  onConfigured(listener: () => void): Disposable;
+}
+
 /** Tells people of conditions that last. */
 export interface AlerterContract extends AsyncDisposable {
   /** Secrets show as "set" or "". */

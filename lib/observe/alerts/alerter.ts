@@ -2,11 +2,18 @@
 
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { z } from "zod";
 import type { AlertChannel, AlertSettings, AlertView } from "../../model/alerts.ts";
 import type { Snapshot } from "../../model/backend.ts";
 import type { EventView } from "../../model/event.ts";
 import { ProblemError } from "../../model/problem.ts";
-import type { AlerterContract, AlertExtras, ObserverContract } from "../contracts.ts";
+import type {
+  AlerterContract,
+  AlertExtras,
+  AlertReplica,
+  AlertReplicas,
+  ObserverContract,
+} from "../contracts.ts";
 import { AlertBook, type Lasting, type Turn } from "./book.ts";
 import { attemptOnce, ChannelQueue } from "./channel_queue.ts";
 import { conditionsOf, firstOfTwo } from "./conditions.ts";
@@ -39,12 +46,16 @@ const ONCE: ReadonlySet<string> = new Set([
 const AGAIN_MS = 60_000;
 const TEST_MS = 20_000;
 const TESTS = 4;
+const keptSettings = z.object({ revision: z.number().int().min(0), settings: z.unknown() });
 const NOTHING: AlertSettings = { channels: [], threshold: "warning", repeat_s: 3600 };
 
 /** See above. */
-export class Alerter implements AlerterContract {
+export class Alerter implements AlerterContract, AlertReplicas {
   readonly #options: Required<Omit<AlerterOptions, "retry_ms">> & Pick<AlerterOptions, "retry_ms">;
-  #settings: AlertSettings;
+  #settings: AlertSettings = NOTHING;
+  /** Of the settings: 0 until somebody sets them. */
+  #revision = 0;
+  readonly #configured = new Set<() => void>();
   readonly #book: AlertBook;
   readonly #queues = new Map<string, ChannelQueue>();
   readonly #events: Disposable;
@@ -63,7 +74,7 @@ export class Alerter implements AlerterContract {
       steadyMs: () => performance.now(),
       ...options,
     };
-    this.#settings = this.#read();
+    this.#read();
     this.#book = new AlertBook();
     this.#remember();
     this.#queuesForSettings();
@@ -76,11 +87,14 @@ export class Alerter implements AlerterContract {
     return join(this.#options.directory, name);
   }
 
-  #read(): AlertSettings {
+  #read(): void {
     const path = this.#path("alerts.json");
     try {
       const kept = readJson(path);
-      return kept === undefined ? NOTHING : accepted(kept, NOTHING);
+      if (kept === undefined) return;
+      const { revision, settings } = keptSettings.parse(kept);
+      this.#settings = accepted(settings, NOTHING);
+      this.#revision = revision;
     } catch (error) {
       const why = `its settings cannot be read: ${error instanceof Error ? error.message : error}`;
       try {
@@ -89,7 +103,6 @@ export class Alerter implements AlerterContract {
         // It stays where it is, and is written over when settings are saved.
       }
       this.#failedEvent("*", why);
-      return NOTHING;
     }
   }
 
@@ -111,17 +124,44 @@ export class Alerter implements AlerterContract {
   }
 
   async configure(settings: AlertSettings): Promise<AlertSettings> {
+    await this.#change(() => ({
+      revision: Math.max(this.#revision + 1, this.#options.nowMs()),
+      settings: accepted(settings, this.#settings),
+    }));
+    for (const listener of [...this.#configured]) listener();
+    return this.settings();
+  }
+
+  /** Changes are written one after the other; null: there is nothing to change. Returns whether there was. */
+  async #change(make: () => AlertReplica | null): Promise<boolean> {
     const before = this.#writing;
     const written = (async () => {
       await before;
-      const next = accepted(settings, this.#settings);
+      const next = make();
+      if (next === null) return false;
       await writePrivateJson(this.#path("alerts.json"), next);
-      this.#settings = next;
+      this.#settings = next.settings;
+      this.#revision = next.revision;
       this.#queuesForSettings();
+      return true;
     })();
-    this.#writing = written.catch(() => {});
-    await written;
-    return this.settings();
+    this.#writing = written.then(() => {}, () => {});
+    return await written;
+  }
+
+  replica(): AlertReplica {
+    return { revision: this.#revision, settings: this.#settings };
+  }
+
+  async adopt({ revision, settings }: { revision: number; settings: unknown }): Promise<boolean> {
+    return await this.#change(() =>
+      revision > this.#revision ? { revision, settings: accepted(settings, NOTHING) } : null
+    );
+  }
+
+  onConfigured(listener: () => void): Disposable {
+    this.#configured.add(listener);
+    return { [Symbol.dispose]: () => void this.#configured.delete(listener) };
   }
 
   #queuesForSettings(): void {
