@@ -5,6 +5,7 @@ import { EdgeError } from "../errors.ts";
 import { ProblemError, PROBLEMS, problemView } from "../model/problem.ts";
 import { PinnedWay, readFingerprint, UnreachableError } from "./pinned.ts";
 import { UsageError } from "./terminal.ts";
+import { plain } from "./text.ts";
 
 const BASE = "/api/v1";
 /** Longest wait for an answer, ms, unless told otherwise. */
@@ -32,19 +33,23 @@ export interface StreamRecord {
   data: unknown;
 }
 
-/** What the API refused, as an error that ends a command with the right exit code. */
-export class ApiProblem extends EdgeError {
-  override readonly exitCode: number;
+/** What the API refused, as an error that ends a command with the right exit code. The node's own words need nothing before them. */
+export class ApiProblem extends Error {
+  readonly exitCode: number;
   readonly code: string;
 
   constructor(problem: z.infer<typeof problemView>) {
     const fields = (problem.fields ?? []).map(({ key, problem }) =>
-      `\n  ${key === "" ? "all" : key}: ${problem}`
+      `  ${key === "" ? "all" : key}: ${problem}`
     );
-    super(`${problem.detail}${(problem.fields ?? []).length > 1 ? fields.join("") : ""}`, {
-      op: "ask the node",
-      hint: problem.hint,
-    });
+    super(
+      [
+        problem.detail,
+        ...(fields.length > 1 ? fields : []),
+        ...(problem.hint === "" ? [] : [`  what to do: ${problem.hint}`]),
+      ].map(plain).join("\n"),
+    );
+    this.name = "ApiProblem";
     this.code = problem.code;
     this.exitCode = Object.hasOwn(PROBLEMS, problem.code)
       ? PROBLEMS[problem.code as keyof typeof PROBLEMS].exit
@@ -142,18 +147,18 @@ export class ApiClient implements AsyncDisposable {
       : "";
     if (/timed out|timeout/i.test(text) && !/connect/i.test(text)) {
       return new UnreachableError(`${this.#where} did not answer in time`, {
-        op: "ask the node",
+        op: "wait",
         hint: "Look whether serve is busy or stands still: journalctl -u iservft-edge.",
       });
     }
     if (/permission denied/i.test(text)) {
       return new UnreachableError(`${this.#where} may not be opened by this user`, {
-        op: "ask the node",
+        op: "connect",
         hint: "Say it as root (sudo), or use --url with a token.",
       });
     }
     return new UnreachableError(`No node answers at ${this.#where}`, {
-      op: "ask the node",
+      op: "connect",
       hint:
         "Start it (iservft-edge serve, or systemctl start iservft-edge), or say where it is: --socket PATH, or --url URL.",
     });

@@ -118,6 +118,13 @@ export function eventLine(io: CommandIo, event: EventView): string {
     .replace(event.severity.toUpperCase(), painted(io, event.severity, event.severity.toUpperCase()));
 }
 
+/** "node:press-a", "link:b", "lan" as people say it. */
+function whatText(what: string): string {
+  const [kind, name] = what.split(":");
+  if (kind === "link" && name !== undefined) return `line ${plain(name).toUpperCase()}`;
+  return name === undefined ? plain(what) : plain(name);
+}
+
 /** Everything at a glance. */
 export function statusLines(io: CommandIo, snapshot: z.infer<typeof snapshotView>): string[] {
   const nodes = snapshot.nodes.map((node) => [
@@ -149,6 +156,6 @@ export function statusLines(io: CommandIo, snapshot: z.infer<typeof snapshotView
     "VMs",
     ...vmTable(io, snapshot.vms).map((line) => `  ${line}`),
     "If it were to die now",
-    ...table(snapshot.what_if.map(({ what, verdict }) => [`  ${plain(what)}`, said(verdict.said)])),
+    ...table(snapshot.what_if.map(({ what, verdict }) => [`  ${whatText(what)}`, said(verdict.said)])),
   ];
 }

@@ -134,9 +134,10 @@ export interface Progress {
 
 /** "42 %  1.2 GiB of 2.9 GiB  110 MiB/s  16 s left" */
 export function progressText({ done, total, unit, rate_per_s, eta_s }: Progress): string {
+  if (total <= 0) return "begins";
   const amount = (value: number) => unit === "bytes" ? bytesText(value) : String(Math.round(value));
   return [
-    `${(total <= 0 ? 0 : Math.min(100, done / total * 100)).toFixed(0).padStart(3)} %`,
+    `${Math.min(100, done / total * 100).toFixed(0).padStart(3)} %`,
     `${amount(done)} of ${amount(total)}`,
     ...(rate_per_s === null ? [] : [`${amount(rate_per_s)}/s`]),
     ...(eta_s === null ? [] : [`${durationText(eta_s)} left`]),

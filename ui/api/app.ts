@@ -5,6 +5,7 @@ import type { Context } from "hono";
 import type { Access } from "../../lib/access/types.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { Env, WebDeps } from "../deps.ts";
+import { principalNow } from "../security/authenticate.ts";
 import { problemResponse } from "../security/problem.ts";
 import { accessRoutes } from "./access_routes.ts";
 import { definer } from "./define.ts";
@@ -26,15 +27,8 @@ export interface ApiDeps extends WebDeps {
 
 /** Whether who opened a stream may still read it: signed out, removed, or of another role since, they may not. Does not count as use. */
 function stillValid(access: Access, context: Context<Env>): boolean {
-  const [principal, session] = [context.get("principal"), context.get("session")];
-  if (principal === null) return false;
-  if (session !== null) {
-    return access.users.get(session.user)?.role === principal.role &&
-      access.sessions.list(session.user, null).some(({ id }) => id === session.id);
-  }
-  if (principal.kind !== "token") return true;
-  const secret = context.req.header("authorization")?.split(" ")[1] ?? "";
-  return access.tokens.find(secret)?.role === principal.role;
+  const now = principalNow(access, context);
+  return now !== null && now.role === context.get("principal")?.role;
 }
 
 /** The API's routes, to be mounted at /api/v1 behind the middleware that sets `principal`. */
