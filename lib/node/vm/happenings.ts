@@ -31,7 +31,6 @@ export class Happenings {
   readonly #who: () => Who;
   /** Why output was held last. */
   #cause = "";
-  #waits = "";
   /** It was handed over, or is being. */
   #moves = false;
   readonly #alarms = new Map<string, number>();
@@ -47,7 +46,10 @@ export class Happenings {
         return this.#state(event, handed);
       case "alarm":
         // A VM that was handed over is ended where it was: that is no news.
-        return this.#moves && event["code"] === "fenced" ? [] : this.#alarm(String(event["text"]), now_ms);
+        // So it is when somebody wants the VM unprotected, for a moment.
+        if (event["code"] === "held" && this.#cause === "operator") return [];
+        if (this.#moves && event["code"] === "fenced") return [];
+        return this.#alarm(String(event["text"]), now_ms);
       case "problem":
         return this.#alarm(String(event["text"]), now_ms);
       case "switchover": {
@@ -79,7 +81,12 @@ export class Happenings {
     this.#alarms.delete(text);
     this.#alarms.set(text, now_ms);
     for (const [oldest] of this.#alarms) if (this.#alarms.size > ALARMS_MAX) this.#alarms.delete(oldest);
-    return [this.#say("warning", "vm.alarm", { text: text.slice(0, 1000) })];
+    const why = /^The (?:VM|copy) is not started: (.*)$/s.exec(text)?.[1];
+    return [
+      why === undefined
+        ? this.#say("warning", "vm.alarm", { text: text.slice(0, 1000) })
+        : this.#say("warning", "vm.waiting", { why: why.slice(0, 1000) }),
+    ];
   }
 
   #state(event: RunnerEvent, handed: boolean): NewEvent[] {
@@ -87,7 +94,7 @@ export class Happenings {
     const to = String(event["to"]);
     const phase = (event["phase"] ?? {}) as Record<string, unknown>;
     const why = String(phase["why"] ?? "");
-    if (from === to && to !== "asynchronous" && to !== "waiting") return [];
+    if (from === to && to !== "asynchronous") return [];
     if (["protected", "receiving", "solo", "deciding"].includes(to)) this.#moves = false;
     switch (to) {
       case "handing":
@@ -106,10 +113,6 @@ export class Happenings {
         this.#cause = String(phase["cause"] ?? "");
         if (this.#cause === "operator" || this.#cause === "handed") return [];
         return [this.#say("warning", "vm.deciding", { why: CAUSES[this.#cause] ?? this.#cause })];
-      case "waiting":
-        if (why === this.#waits || from === "off" || this.#moves) return [];
-        this.#waits = why;
-        return [this.#say("warning", "vm.waiting", { why })];
       case "diverged":
         return phase["step"] === "shown" ? [this.#say("critical", "vm.diverged", { why })] : [];
       case "stopped":

@@ -9,6 +9,7 @@ const SOON_MS = 50;
 /** Older than this, it is not known any more. */
 export const FRESH_MS = 5000;
 const BOUND_MS = 3000;
+const MOMENT_MS = 500;
 
 export interface ReportsOptions {
   peer: PeerChannel;
@@ -51,10 +52,12 @@ export class Reports implements AsyncDisposable {
     if (this.#asking === null) this.#next(SOON_MS);
   }
 
-  /** Tells the other node now; resolves when it has answered, or did not. */
+  /** Tells the other node now; resolves when it has answered, or does not within a moment. */
   async exchange(): Promise<void> {
-    await this.#asking;
-    await this.#ask();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, MOMENT_MS));
+    const told = (this.#asking ?? Promise.resolve()).then(() => this.#ask());
+    await Promise.race([told, late]).finally(() => clearTimeout(timer));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,7 @@ import type { Status } from "../../../ffi/status.ts";
 import type { MetadataWord } from "./records.ts";
 
 const POLL_MS = 1000;
-const RETRY_MS = 200;
+const RETRY_MS = 100;
 /** Status at a change of state, after those that follow at once. */
 const SOON_MS = 30;
 /** Older than this, what a runner said is not what it says. */

@@ -152,6 +152,16 @@ export function situationOf(facts: ViewFacts): Situation {
   };
 }
 
+/** Whose words count: when the VM is lost, those of whoever noticed it. */
+function speaker({ state, holder, here, there }: Situation): VmReport {
+  const notices = (report: VmReport | null) => report?.phase === "asking" || report?.phase === "promoting";
+  if (state === "deciding" || state === "taking_over") {
+    if (notices(here)) return here;
+    if (there !== null && notices(there)) return there;
+  }
+  return holder ?? (here.sentence === "" && there !== null ? there : here);
+}
+
 export function vmView(facts: ViewFacts): VmView {
   const situation = situationOf(facts);
   const { record, spec, here, node, holder, state } = situation;
@@ -159,7 +169,7 @@ export function vmView(facts: ViewFacts): VmView {
     name: record.name,
     state,
     verdict: verdictOf(situation),
-    detail: (holder ?? here).sentence || null,
+    detail: speaker(situation).sentence || null,
     runs_on: situation.runs_on,
     backup_on: situation.backup_on,
     here: situation.runs_on === node ? "primary" : COPY_PHASES.has(here.phase) ? "backup" : "none",
