@@ -6,6 +6,7 @@ import { EdgeError, errorText } from "../lib/errors.ts";
 import { buildNative, NATIVE } from "./native.ts";
 import { bundle, pack, type PackedFile, WORKERS } from "./pack.ts";
 import { BuildError, CACHE, exists, filesIn, ROOT, run } from "./run.ts";
+import { writeSbom } from "./sbom.ts";
 import { buildUi, UI_FILES } from "./ui.ts";
 
 const OUTPUT = `${ROOT}/dist/iservft-edge`;
@@ -119,6 +120,7 @@ async function build(): Promise<void> {
   await buildUi((line) => console.error(line));
   const compiled = await denortAtHand() && await compile();
   if (!compiled) await packed();
+  await writeSbom();
   const mb = (await Deno.stat(OUTPUT)).size / 1e6;
   const verdict = mb <= TARGET_MB
     ? `within the ${TARGET_MB} MB aimed at`

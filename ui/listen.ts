@@ -28,6 +28,7 @@ export interface ListenOptions {
   certificates: CertificateSource;
   /** Its own API's unix socket; null: none. */
   socket: string | null;
+  /** Only ever forwards: connections are let go by it. */
   nowMs(): number;
   log(message: string): void;
   limits?: ConnectionLimits;

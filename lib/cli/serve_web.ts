@@ -63,7 +63,7 @@ export async function openWeb(settings: ServeSettings, parts: WebParts): Promise
       names: () => reachedBy(settings),
     },
     socket: `${settings.places.run}/serve.sock`,
-    nowMs: Date.now,
+    nowMs: () => performance.now(),
     log: (text) => say("warning", text),
   });
   return late.web;

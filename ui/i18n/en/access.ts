@@ -12,7 +12,7 @@ export const ACCESS = {
   "access.wait.hint": "Wait a little before the next attempt. The wait grows with each wrong one.",
   "access.login.do": "Log in",
   "access.login.lost":
-    "Nobody knows the password any more? Whoever is root on the node sets a new one: iservft-edge user change NAME --password",
+    "Nobody knows the password any more? Whoever is root on the node sets a new one: iservft-edge user password NAME",
   "access.setup.title": "First administrator",
   "access.setup.intro":
     "This node has no accounts yet, and only this machine reaches its page. With this account the page opens for the network.",
@@ -20,7 +20,7 @@ export const ACCESS = {
   "access.setup.no_token":
     "The first administrator is made with a one-time link. It is in the output of `iservft-edge serve`, and in its log: journalctl -u iservft-edge",
   "access.setup.no_token.other":
-    "Or make the account on the node itself: iservft-edge user create NAME --role administrator",
+    "Or make the account on the node itself: iservft-edge user add NAME --role administrator",
   "access.setup.bad_token":
     "This link is not valid any more: it counts once, and for an hour. Use the newest one.",
   "access.setup.name.hint": "Small letters, digits, '.', '_' and '-', beginning with a letter.",

@@ -13,14 +13,14 @@ export const ZH_ACCESS: Readonly<Record<keyof typeof ACCESS, string>> = {
   "access.wait.hint": "請稍候再試。每錯一次，等待時間會更長。",
   "access.login.do": "登入",
   "access.login.lost":
-    "沒有人記得密碼了嗎？在節點上擁有 root 權限的人可以重設：iservft-edge user change 名稱 --password",
+    "沒有人記得密碼了嗎？在節點上擁有 root 權限的人可以重設：iservft-edge user password 名稱",
   "access.setup.title": "第一位管理員",
   "access.setup.intro":
     "這個節點還沒有任何帳號，目前只有本機能開啟此頁面。建立這個帳號後，頁面便會對網路開放。",
   "access.setup.no_token.title": "請開啟終端機顯示的連結",
   "access.setup.no_token":
     "第一位管理員要以一次性連結建立。連結顯示於 `iservft-edge serve` 的輸出，也記錄在日誌中：journalctl -u iservft-edge",
-  "access.setup.no_token.other": "或在節點上直接建立帳號：iservft-edge user create 名稱 --role administrator",
+  "access.setup.no_token.other": "或在節點上直接建立帳號：iservft-edge user add 名稱 --role administrator",
   "access.setup.bad_token": "此連結已失效：只能使用一次，有效期為一小時。請使用最新的連結。",
   "access.setup.name.hint": "小寫英文字母、數字、「.」、「_」與「-」，開頭須為字母。",
   "access.setup.language": "此帳號的語言",
