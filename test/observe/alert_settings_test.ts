@@ -48,6 +48,7 @@ Deno.test("a kept secret is not sent elsewhere than where it was typed for", () 
   assert.deepEqual(fields([{ ...mail, security: "tls" }], old), ["channels[0].password"]);
   assert.deepEqual(fields([mail, { ...hook, url: "https://evil.test/" }], old), ["channels[1].secret"]);
   assert.deepEqual(fields([{ ...mail, to: ["other@plant.test"] }], old), []);
+  assert.deepEqual(fields([{ ...mail, name: "called otherwise" }], old), []);
   assert.deepEqual(fields([mail]), ["channels[0].password"], "there is none to keep");
 });
 

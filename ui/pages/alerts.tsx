@@ -157,6 +157,12 @@ function KindFields(
   { context, form, kind, secret }: { context: PageContext; form: FormState; kind: Kind; secret: boolean },
 ) {
   const { t } = context;
+  const ca = (
+    <AreaField
+      {...{ t, form, name: "ca", label: `${t("alerts.ca")} (${t("form.optional")})`, hint: t("alerts.ca.hint") }}
+      rows={3}
+    />
+  );
   const kept = secret ? { placeholder: t("alerts.secret.set"), hint: t("alerts.secret.keep") } : {};
   if (kind === "webhook") {
     return (
@@ -167,6 +173,7 @@ function KindFields(
           {...kept}
           type="password"
         />
+        {ca}
       </>
     );
   }
@@ -214,6 +221,7 @@ function KindFields(
             {...{ t, form, name: "to", label: t("alerts.to"), hint: t("alerts.to.hint") }}
             rows={3}
           />
+          {ca}
         </>
       )}
     </>

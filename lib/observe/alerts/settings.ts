@@ -51,7 +51,9 @@ type Field = { key: string; problem: string };
 function merged(channel: AlertChannel, old: readonly AlertChannel[], key: string): AlertChannel | Field {
   const secret = secretOf(channel);
   if (secret === null || secret.value !== SET) return channel;
-  const before = old.find(({ name, kind }) => name === channel.name && kind === channel.kind);
+  // A channel may be called otherwise now: then it is the one that goes to the same place.
+  const before = old.find(({ name, kind }) => name === channel.name && kind === channel.kind) ??
+    old.find((one) => one.kind === channel.kind && secretOf(one)?.goes_to === secret.goes_to);
   const known = before === undefined ? null : secretOf(before);
   if (known === null || known.value === "") {
     return {

@@ -73,6 +73,8 @@ export const SETTINGS = {
   "alerts.user": "User name",
   "alerts.password": "Password",
   "alerts.from": "Sender",
+  "alerts.ca": "Certificate of its signer",
+  "alerts.ca.hint": "PEM. Only where the server's certificate is signed by the plant itself.",
   "alerts.to": "Recipients",
   "alerts.to.hint": "One each line, at most 20.",
   "alerts.url": "Address",

@@ -74,6 +74,8 @@ export const ZH_SETTINGS: Readonly<Record<keyof typeof SETTINGS, string>> = {
   "alerts.user": "使用者名稱",
   "alerts.password": "密碼",
   "alerts.from": "寄件人",
+  "alerts.ca": "簽發者憑證",
+  "alerts.ca.hint": "PEM 格式。僅在伺服器憑證由廠內自行簽發時需要。",
   "alerts.to": "收件人",
   "alerts.to.hint": "每行一位，最多 20 位。",
   "alerts.url": "網址",
