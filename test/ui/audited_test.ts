@@ -1,0 +1,88 @@
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import type { AuditEntry } from "../../lib/access/types.ts";
+import { ProblemError } from "../../lib/model/problem.ts";
+import { vmCreate } from "../../lib/model/vm.ts";
+import { auditedBackend } from "../../ui/audited.ts";
+import { FakeBackend } from "./fake_backend.ts";
+
+type Entry = Pick<AuditEntry, "actor" | "action" | "subject"> & { detail?: string };
+
+function rig() {
+  const entries: Entry[] = [];
+  const backend = new FakeBackend();
+  const log = { append: (entry: Entry) => (entries.push(entry), Promise.resolve()) };
+  return { entries, backend, log, audited: auditedBackend(backend, log) };
+}
+
+Deno.test("every command that names who asks is in the audit log, with what and by whom", async () => {
+  const { entries, backend, audited } = rig();
+  const settings = backend.state.pair.settings!;
+  await audited.vm.create(
+    vmCreate.parse({ name: "n", memory_mib: 64, disks: [{ kind: "existing", path: "/dev/x" }] }),
+    "user:ann",
+  );
+  await audited.vm.act("press-1", "verify", "user:ann");
+  await audited.vm.switchover("press-1", "user:ann");
+  await audited.vm.update(
+    "press-1",
+    { revision: backend.state.vms[0]!.revision, spec: { vcpus: 2 } },
+    "user:ann",
+  );
+  backend.state.vms[0]!.actions.delete = { ok: true, why: "" };
+  await audited.vm.remove(backend.state.vms[0]!.name, { disks: true }, "user:ann");
+  await audited.pair.invite("user:ann");
+  await audited.pair.join({ address: "10.0.0.2", code: "SECRET-CODE" }, "user:ann");
+  await audited.pair.confirm("user:ann");
+  await audited.pair.cancel("user:ann");
+  await audited.pair.configure(settings, "user:ann");
+  await audited.pair.remove("user:ann");
+  await audited.jobs.cancel(backend.state.jobs[0]!.id, "user:ann");
+  await audited.alerts.configure(
+    {
+      ...backend.alertSettings,
+      channels: [{ kind: "webhook", name: "w", enabled: true, url: "https://x", secret: "SECRET" }],
+    },
+    "user:ann",
+  );
+  await audited.alerts.test("w", "user:ann");
+  await (await audited.supportBundle("user:ann")).cancel();
+  deepEqual(entries.map(({ action }) => action), [
+    "vm.create",
+    "vm.verify",
+    "vm.switchover",
+    "vm.change",
+    "vm.delete",
+    "pair.invite",
+    "pair.join",
+    "pair.confirm",
+    "pair.cancel",
+    "pair.configure",
+    "pair.remove",
+    "job.cancel",
+    "alert.configure",
+    "alert.test",
+    "support-bundle",
+  ]);
+  ok(entries.every(({ actor }) => actor === "user:ann"));
+  equal(entries[4]?.detail, "with its disks");
+  equal(JSON.stringify(entries).includes("SECRET"), false, "no secrets");
+  // All that the backend was told with a name is there.
+  equal(backend.calls.filter(({ actor }) => actor !== null).length, entries.length);
+});
+
+Deno.test("a command that fails is in the audit log with why", async () => {
+  const { entries, backend, audited } = rig();
+  backend.failures.set("vm.act", new ProblemError("refused", { detail: "not now", hint: "Wait." }));
+  await rejects(audited.vm.act("press-1", "promote", "local"), /not now/);
+  deepEqual(entries.map(({ action, detail }) => [action, detail]), [
+    ["vm.promote", undefined],
+    ["vm.promote.failed", "refused: not now"],
+  ]);
+});
+
+Deno.test("a command that cannot be written down is not done", async () => {
+  const { backend } = rig();
+  const audited = auditedBackend(backend, { append: () => Promise.reject(new Error("the disk is full")) });
+  await rejects(audited.vm.act("press-1", "stop", "local"), /disk is full/);
+  deepEqual(backend.calls, []);
+});
