@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import { apiRoutes, metricsRoute } from "../../ui/api/app.ts";
 import { createApp } from "../../ui/app.ts";
+import { auditedBackend } from "../../ui/audited.ts";
 import { consoleEndpoints } from "../../ui/console/endpoint.ts";
 import type { Env } from "../../ui/deps.ts";
 import { listenWeb, type WebServer } from "../../ui/listen.ts";
@@ -33,7 +34,8 @@ function reachedBy(settings: ServeSettings): string[] {
 
 /** Begins to listen: on loopback and on the socket, and at --listen once there is an administrator. */
 export async function openWeb(settings: ServeSettings, parts: WebParts): Promise<WebServer> {
-  const { backend, access, say } = parts;
+  const { access, say } = parts;
+  const backend = auditedBackend(parts.backend, access.audit);
   const late: { web?: WebServer } = {};
   const files = staticAssets(assets().ui);
   const deps = { backend, access, version: VERSION, nowMs: Date.now, assets: files };
