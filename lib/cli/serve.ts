@@ -17,8 +17,11 @@ import type { NodePlaces } from "../node/contracts.ts";
 import type { WebServer } from "../../ui/listen.ts";
 import type { CommandIo } from "./command.ts";
 import type { Say } from "./serve_node.ts";
+import type { Backend } from "../model/backend.ts";
 import type { EventView } from "../model/event.ts";
 import type { Log } from "../model/log.ts";
+import { english } from "../model/english.ts";
+import { Notifier } from "../node/sd_notify.ts";
 import { type LogForm, logForm, Logger } from "../observe/log.ts";
 import { VERSION } from "./version.ts";
 
@@ -97,9 +100,12 @@ export function readServeArguments(args: string[]): ServeSettings | null {
   };
 }
 
+/** SIGHUP too: systemd starts it anew, and it reads its file then. */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => resolve());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      Deno.addSignalListener(signal, () => resolve());
+    }
   });
 }
 
@@ -134,8 +140,23 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   });
   await using web = await openWeb(settings, { backend, access, say });
   greet({ settings, web, id: pairing.id }, say);
+  await using notifier = new Notifier();
+  using _status = tellStatus(backend, notifier);
+  await notifier.ready(english(backend.snapshot().home.said));
+  if (notifier.problem !== null) say("warning", notifier.problem);
   await signalled;
   return 0;
+}
+
+/** The one sentence is what `systemctl status` shows. */
+function tellStatus(backend: Backend, notifier: Notifier): Disposable {
+  let said = "";
+  return backend.subscribe((change) => {
+    if (change.kind !== "snapshot") return;
+    const sentence = english(change.snapshot.home.said);
+    if (sentence !== said) void notifier.status(sentence);
+    said = sentence;
+  });
 }
 
 /** An event as a line of the log. */

@@ -6,9 +6,9 @@ import { CONFIG_FILE } from "../node/config.ts";
 import type { Jobs } from "../node/contracts.ts";
 import type { ControllerParts } from "../node/controller.ts";
 import { Doctor } from "../node/doctor/doctor.ts";
+import { supportBundle } from "../node/support_bundle.ts";
 import type { PairControl } from "../node/pairing/types.ts";
 import type { CheckView } from "../model/doctor.ts";
-import { ProblemError } from "../model/problem.ts";
 import { prometheusText } from "../observe/prometheus.ts";
 import { assets } from "./assets.ts";
 import type { VmManager } from "../node/vm/manager.ts";
@@ -71,9 +71,8 @@ export function told(
         audit: { intact: parts.auditProblem() === null, failures: null },
         process: { started_ms, resident_bytes: Deno.memoryUsage().rss },
       }),
-    supportBundle: () => {
-      throw new ProblemError("failed", { detail: "There is no support bundle yet", hint: "" });
-    },
+    supportBundle: (backend) =>
+      Promise.resolve(supportBundle({ backend, version: VERSION, data: places.data })),
     config: () => ({
       file: settings.file ?? `${CONFIG_FILE} (not there: all is as by default)`,
       text: settings.text,

@@ -17,6 +17,7 @@ type Listen = (options: { transport: "unixpacket"; path: string }) => DatagramSo
 /** The service manager's wishes, from the environment. */
 export interface NotifyEnvironment {
   get(name: string): string | undefined;
+  delete?(name: string): unknown;
 }
 
 /** A socket's address as NOTIFY_SOCKET names it: a path, or "@name" of an abstract one. */
@@ -54,6 +55,8 @@ export class Notifier implements AsyncDisposable {
     this.#alive = options.alive ?? (() => true);
     this.#periodMs = path === undefined ? null : watchdogPeriodMs(environment, pid);
     this.#to = path === undefined || path === "" ? null : socketAddress(path);
+    // Programs that this one starts are not the service, and some of them would speak for it.
+    for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) environment.delete?.(name);
     if (this.#to === null) return;
     try {
       const listen = (Deno as unknown as { listenDatagram: Listen }).listenDatagram;

@@ -96,6 +96,13 @@ Deno.test("without systemd, or with one that is gone, the service goes on", asyn
   await gone[Symbol.asyncDispose]();
 });
 
+Deno.test("programs that the service starts do not speak for it", () => {
+  const values = new Map([["NOTIFY_SOCKET", "/run/x"], ["WATCHDOG_USEC", "1000000"], ["HOME", "/root"]]);
+  const notifier = new Notifier({ environment: values });
+  assert.deepEqual([...values.keys()], ["HOME"]);
+  return notifier[Symbol.asyncDispose]();
+});
+
 Deno.test("what the environment says is read as systemd means it", () => {
   assert.equal(socketAddress("/run/systemd/notify"), "/run/systemd/notify");
   assert.equal(socketAddress("@abc"), "\0abc");
