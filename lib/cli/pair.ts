@@ -49,6 +49,12 @@ function pairingText(pairing: PairingView): string[] {
   }
 }
 
+/** The other node refuses this one, though they are a pair here. */
+function problemText({ problem }: PairView): string[] {
+  if (problem === null || problem === undefined) return [];
+  return [`but ${plain(problem.detail)}`, `  what to do: ${plain(problem.hint)}`];
+}
+
 function pairLines(pair: PairView): string[] {
   const { settings } = pair;
   const rows = pair.paths.map((it) => [
@@ -60,6 +66,7 @@ function pairLines(pair: PairView): string[] {
   ]);
   return [
     ...pairingText(pair.pairing),
+    ...problemText(pair),
     ...(settings === null ? ["lines are not set: iservft-edge pair configure --help"] : table(rows)),
     ...(pair.arbiter === null ? [] : [`arbiter ${pair.arbiter.kind}, ${pair.arbiter.state}`]),
     ...(settings === null ? [] : [`takeover after ${settings.takeover_ms} ms of silence`]),
@@ -301,6 +308,19 @@ const remove = verb({
   },
 });
 
+const rotate = verb({
+  name: "rotate",
+  brief: "Makes a new key and certificate for this node, without pairing anew.",
+  takes: object({ yes: withDefault(flag("--yes", "-y", { description: message`do not ask` }), false) }),
+  async run({ yes }, cli) {
+    const question = "Give this node a new identity? A witness has to be told its new ID afterwards.";
+    if (!yes && !await confirmed(cli.io, question, "--yes")) return cli.io.err("nothing was done"), 1;
+    const client = await cli.client();
+    const pair = await client.ask("POST", "/pair/rotate", { schema: pairView, timeout_ms: 60_000 });
+    cli.answer(pair, () => ["this node has a new identity: iservft-edge identity says its ID"]);
+  },
+});
+
 export const noun: Noun = {
   name: "pair",
   brief: "two nodes become a pair; the lines between them, and who decides",
@@ -312,6 +332,7 @@ export const noun: Noun = {
     show,
     suggest,
     configure,
+    rotate,
     remove,
   ],
 };

@@ -80,6 +80,8 @@ export interface PairBackend {
   cancel(actor: Actor): Promise<PairView>;
   /** Refused while a VM is protected by it. */
   remove(actor: Actor): Promise<PairView>;
+  /** A new key and certificate for this node; the other one is told first. */
+  rotate(actor: Actor): Promise<PairView>;
   /** Sets links, LAN, arbiter; checked on both nodes before it takes effect. */
   configure(settings: PairSettings, actor: Actor): Promise<PairView>;
   /** What this node could use: interfaces with IPv4 addresses, bridges, and what the other one has in the same networks. */

@@ -16,6 +16,7 @@ const HAPPY: readonly (readonly [string, number])[] = [
   ["pair join 10.0.0.2:7811 K7QD-M3XR", 0],
   ["pair confirm", 0],
   ["pair cancel", 0],
+  ["pair rotate --yes", 0],
   ["pair remove --yes", 0],
   ["events --limit 5 --since 100000d", 0],
   ["alert settings", 0],

@@ -315,6 +315,7 @@ export class FakeBackend implements Backend {
       }, actor),
     cancel: (actor) => this.#pair("pair.cancel", { step: "none" }, actor),
     remove: (actor) => this.#pair("pair.remove", { step: "none" }, actor),
+    rotate: (actor) => this.#pair("pair.rotate", this.state.pair.pairing, actor),
     configure: (settings: PairSettings, actor) => {
       this.#called("pair.configure", [settings], actor);
       this.push({ pair: { ...this.state.pair, settings } });
@@ -322,10 +323,8 @@ export class FakeBackend implements Backend {
     },
     suggest: () => {
       this.#called("pair.suggest", []);
-      return Promise.resolve({
-        interfaces: fakeInterfaces(),
-        proposals: structuredClone(this.state.pair.settings),
-      });
+      const proposals = structuredClone(this.state.pair.settings);
+      return Promise.resolve({ interfaces: fakeInterfaces(), proposals });
     },
   };
 

@@ -85,6 +85,15 @@ export function pairRoutes(define: Define, deps: WebDeps): void {
     answer: pairSuggestion,
   }, () => backend.pair.suggest());
   define({
+    method: "post",
+    path: "/pair/rotate",
+    tag,
+    summary: "Makes a new key and certificate for this node; the other one is told, and keeps the pair",
+    permission: "administer",
+    fresh: true,
+    answer: pairView,
+  }, ({ actor }) => backend.pair.rotate(actor));
+  define({
     method: "delete",
     path: "/pair",
     tag,

@@ -131,6 +131,33 @@ function removal(app: Hono<Env>, deps: WebDeps): void {
   });
 }
 
+function rotation(app: Hono<Env>, deps: WebDeps): void {
+  app.get("/pair/rotate", (c) => {
+    const context = allowedContext(c, deps, "administer");
+    checkFresh(c);
+    const { t } = context;
+    return c.html(
+      <Page context={context} title={t("pair.rotate")} current="settings">
+        <h1>{t("pair.rotate")}</h1>
+        <div class="card">
+          <p>{t("pair.rotate.text")}</p>
+          <p>
+            <Icon name="warning" /> {t("pair.rotate.witness")}
+          </p>
+          <div class="actions">
+            <PostButton action="/pair/rotate" label={t("pair.rotate.go")} kind="primary" />
+            <a class="button plain" href="/pair">{t("cancel")}</a>
+          </div>
+        </div>
+      </Page>,
+    );
+  });
+  app.post("/pair/rotate", (c) => {
+    checkFresh(c);
+    return step(c, deps, (actor) => deps.backend.pair.rotate(actor));
+  });
+}
+
 /** See above. */
 export function pairingRoutes(deps: WebDeps): Hono<Env> {
   const app = new Hono<Env>();
@@ -175,5 +202,6 @@ export function pairingRoutes(deps: WebDeps): Hono<Env> {
     return c.redirect("/pair", 303);
   });
   removal(app, deps);
+  rotation(app, deps);
   return app;
 }

@@ -170,6 +170,7 @@ function PairedStep({ context, pairing }: StepProps<"paired">) {
       {context.may("administer") && (
         <p class="actions">
           <ButtonLink href="/pair/remove?replace=1" icon="node">{t("pair.replace")}</ButtonLink>
+          <ButtonLink href="/pair/rotate" icon="shield">{t("pair.rotate")}</ButtonLink>
           <ButtonLink href="/pair/remove" icon="cross">{t("pair.remove")}</ButtonLink>
         </p>
       )}

@@ -88,8 +88,6 @@ export interface PairControl extends PairBackend, AsyncDisposable {
   clockOffsetMs(): number | null;
   /** The other node's version; null: not known. */
   peerVersion(): string | null;
-  /** A new key and certificate for this node, told to the other one before the old is dropped. Throws ProblemError when it is not reachable. */
-  rotate(actor: string): Promise<PairView>;
   /** Called when anything in view() but a round trip time changes. */
   onChange(listener: () => void): Disposable;
 }

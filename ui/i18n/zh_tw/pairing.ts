@@ -37,6 +37,11 @@ export const ZH_PAIRING: Readonly<Record<keyof typeof PAIRING, string>> = {
   "pair.peer.id": "它的 ID",
   "pair.since": "配對時間",
   "pair.failed.more": "配對失敗時的詳細說明",
+  "pair.rotate": "更新此主機的識別",
+  "pair.rotate.text":
+    "此主機會產生新的金鑰與憑證並告知另一台主機；在見到新憑證之前，另一台主機仍接受舊憑證。配對維持不變，虛擬機不受影響。",
+  "pair.rotate.witness": "若由見證機決定：更新後請將此主機的新 ID 告知見證機，否則見證機會拒絕此主機。",
+  "pair.rotate.go": "產生新的識別",
   "pair.replace": "更換另一台主機",
   "pair.replace.text": "之後請如同第一次一樣，與新主機配對。",
   "pair.replace.more": "更換主機的詳細步驟",
