@@ -156,6 +156,9 @@ export const vmView = z.object({
   wanted: z.object({ running: z.boolean(), protected: z.boolean() }),
   /** Grows with each change of its settings; the other node has the same. */
   revision: z.number().int(),
+  /** Settings were changed that take effect when it is started next. */
+  pending: z.boolean().optional(),
+  /** The other node has the newest settings. */
   replicated: z.boolean(),
   term: z.number().nullable(),
   epoch: z.number().nullable(),

@@ -6,30 +6,24 @@ import { ProblemError } from "../../model/problem.ts";
 import type { SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../model/vm.ts";
 import { vmName } from "../../model/vm.ts";
 import { servedDisks } from "../../vm/spec.ts";
-import { needOvmf } from "../disks/firmware.ts";
 import { Actions } from "./actions.ts";
 import { Consoles } from "./consoles.ts";
 import { logLines, LOGS } from "./logs.ts";
 import { clearAway, imageBytes } from "./images.ts";
 import { Members, missing } from "./members.ts";
 import { portOf } from "./host_file.ts";
+import { checkNewVm, type FinishedDisk, newRecord } from "./new_vm.ts";
 import type { VmManagerOptions } from "./options.ts";
 import { hasVm } from "./phases.ts";
-import { type Tombstone, type VmRecord, type VmReport, VMS_MAX } from "./records.ts";
+import type { Tombstone, VmRecord, VmReport } from "./records.ts";
 
 import { Reports } from "./reports.ts";
 import { SettingsSync } from "./settings_sync.ts";
 import { untilSeen } from "./until_seen.ts";
 import { VmStore } from "./store.ts";
-import { makeFile, patchFile } from "./vm_file.ts";
+import { patchFile } from "./vm_file.ts";
 
-/** A disk that is there: its path as in the VM's file (relative ones are below DATA/vms), and its size. */
-export interface FinishedDisk {
-  path: string;
-  bytes: number;
-  /** Left out: a disk. */
-  role?: "disk" | "uefi-vars";
-}
+export type { FinishedDisk };
 
 /** How often listeners hear of changes at most. */
 const TELL_MS = 100;
@@ -152,41 +146,16 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
 
   /** Checks a VM before its disks are made: name, settings. Throws ProblemError with every field that is wrong. */
   checkNew(vm: VmCreate): void {
-    if (this.#store.get(vm.name) !== undefined || this.#reports.all()?.some(({ name }) => name === vm.name)) {
-      throw new ProblemError("exists", {
-        detail: `There is a VM ${vm.name} already`,
-        hint: "Use another name.",
-      });
-    }
-    if (this.#store.all().length >= VMS_MAX) {
-      throw new ProblemError("too_many", { detail: `There are ${VMS_MAX} VMs`, hint: "Delete one first." });
-    }
-    const disks = vm.disks.map((_, index) => `${vm.name}/disk${index}.img`);
-    const firmware = vm.firmware === "bios" ? vm.firmware : { code: needOvmf().code, vars: "vars" };
-    makeFile(vm, { disks, firmware });
+    const elsewhere = this.#reports.all()?.map(({ name }) => name) ?? [];
+    checkNewVm(vm, { views: this.views(), elsewhere });
   }
 
   /** Adds a VM whose disks are there, and makes empty ones of the same size on the other node; starts it if that is wanted. */
   async add(vm: VmCreate, made: readonly FinishedDisk[], actor: Actor): Promise<VmView> {
     this.checkNew(vm);
     const { name } = vm;
-    const vars = made.find(({ role }) => role === "uefi-vars");
-    const disks = made.filter((disk) => disk !== vars);
-    const firmware = vars === undefined ? "bios" : { code: needOvmf().code, vars: vars.path };
-    const { text, spec } = makeFile(vm, { disks: disks.map(({ path }) => path), firmware });
-    this.#store.put({
-      uuid: crypto.randomUUID(),
-      name,
-      revision: 1,
-      by: this.#options.node().id,
-      at: this.#at(),
-      file: text,
-      active: text,
-      disks: [...disks, ...(vars === undefined ? [] : [vars])].map(({ bytes }) => bytes),
-      number: null,
-      starts: 0,
-      wanted: { running: false, protected: vm.protect },
-    });
+    const { record, spec } = newRecord(vm, made, { by: this.#options.node().id, at: this.#at() });
+    this.#store.put(record);
     this.#store.note(name, { images: servedDisks(spec, this.#store.directory).map(({ image }) => image) });
     await this.#members.add(name);
     this.#members.tell(name, "info", { code: "vm.created", actor });
@@ -223,8 +192,8 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     if (!ok) {
       throw new ProblemError("refused", { detail: `${name} cannot be deleted: ${why}`, hint: "Stop it." });
     }
-    await this.#forget({ uuid: record.uuid, name, at: this.#at(), disks: options.disks });
-    const params = { disks: options.disks ? "deleted" : "kept" };
+    const kept = await this.#forget({ uuid: record.uuid, name, at: this.#at(), disks: options.disks });
+    const params = { disks: kept === null ? "deleted" : `kept, in ${kept}` };
     this.#members.tell(name, "warning", { code: "vm.deleted", params, actor });
     await this.#sync.share();
   }
@@ -352,15 +321,18 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   }
 
   #forgetSoon(stone: Tombstone): void {
-    this.#removing = this.#removing.then(() => this.#forget(stone)).catch((error) =>
+    this.#removing = this.#removing.then(() => this.#forget(stone)).then(() => {}).catch((error) =>
       this.#members.tell(stone.name, "warning", { code: "vm.alarm", params: { text: errorText(error) } })
     );
   }
 
   /** Its runner is ended first: it may still wait here for the other node. */
-  async #forget(stone: Tombstone): Promise<void> {
+  async #forget(stone: Tombstone): Promise<string | null> {
     const kept = this.#store.get(stone.name);
-    if (kept?.record.uuid !== stone.uuid) return this.#store.forget(stone);
+    if (kept?.record.uuid !== stone.uuid) {
+      this.#store.forget(stone);
+      return null;
+    }
     if (kept.record.wanted.running) {
       this.#store.put({ ...kept.record, wanted: { ...kept.record.wanted, running: false } });
     }
@@ -374,8 +346,10 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     }
     await this.#members.drop(stone.name);
     this.#store.forget(stone);
-    clearAway(this.directoryOf(stone.name), stone);
+    const where = clearAway(this.directoryOf(stone.name), stone);
+    await Deno.remove(`${this.#options.places.run}/${stone.name}`, { recursive: true }).catch(() => {});
     this.#changed();
+    return where;
   }
 
   #changed(): void {

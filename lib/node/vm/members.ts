@@ -150,7 +150,7 @@ export class Members implements AsyncDisposable {
       peer: peer.peer?.name ?? null,
       reachable: peer.reachable,
       configured: manager.pairSettings() !== null,
-      here: here ?? nothing(record, this.#now()),
+      here: here ?? nothing(record),
       there: theirs(record.uuid),
       replicated: peer.peer !== null && local.peer_id === peer.peer.id && local.peer_has === record.revision,
       last_switchover: local.switchovers.at(-1) ?? null,
@@ -241,7 +241,7 @@ export function notPaired(): ProblemError {
   });
 }
 
-function nothing(record: VmRecord, now_ms: number): VmReport {
+function nothing(record: VmRecord): VmReport {
   return reportOf({
     record,
     runs: false,
@@ -251,6 +251,6 @@ function nothing(record: VmRecord, now_ms: number): VmReport {
     metadata: null,
     sample: null,
     lines: [],
-    now_ms,
+    since_ms: 0,
   });
 }

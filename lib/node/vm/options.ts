@@ -9,7 +9,6 @@ import type { NodePlaces, PeerChannel, Recorder } from "../contracts.ts";
 export interface DiskHooks {
   /** Makes an empty image of `bytes`, unless there is one of that size. Throws ProblemError when there is another one, or no room. */
   make(path: string, bytes: number): Promise<void>;
-  remove(path: string): Promise<void>;
 }
 
 export interface VmManagerOptions {

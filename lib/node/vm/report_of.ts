@@ -17,7 +17,8 @@ export interface ReportFacts {
   metadata: MetadataWord | null;
   sample: VmSample | null;
   lines: VmReport["lines"];
-  now_ms: number;
+  /** When the phase began, Unix ms. */
+  since_ms: number;
 }
 
 /** Unix ms of a time of CLOCK_MONOTONIC. */
@@ -28,7 +29,7 @@ export function unixMs(monotonic_us: number, now_ms: number): number {
 
 /** A runner whose VM, or copy, others have to know of. */
 export function reportOf(facts: ReportFacts): VmReport {
-  const { record, runs, status, failed, metadata, sample, lines, now_ms } = facts;
+  const { record, runs, status, failed, metadata, sample, lines } = facts;
   const common = { uuid: record.uuid, name: record.name, failed: failed.slice(0, TEXT_MAX), sample, lines };
   if (status === null) {
     return {
@@ -63,7 +64,7 @@ export function reportOf(facts: ReportFacts): VmReport {
     phase: status.phase,
     step: status.phase_step ?? "",
     why: (status.phase_why ?? "").slice(0, TEXT_MAX),
-    since_ms: unixMs(status.since_us, now_ms),
+    since_ms: facts.since_ms,
     sentence: status.sentence.slice(0, TEXT_MAX),
     term: status.term,
     silent: status.silent,

@@ -19,7 +19,7 @@ import { linesOf, type Look, sampleOf } from "./measure.ts";
 import { hasVm } from "./phases.ts";
 import { backOffMs, plan, type Step } from "./plan.ts";
 import type { MetadataWord, VmRecord, VmReport } from "./records.ts";
-import { reportOf } from "./report_of.ts";
+import { reportOf, unixMs } from "./report_of.ts";
 import { type RunnerEvent, RunnerLink, type RunnerStatus } from "./runner_link.ts";
 
 const TICK_MS = 500;
@@ -82,6 +82,8 @@ export class Supervisor implements AsyncDisposable {
   #look: Look | null = null;
   #sample: VmSample | null = null;
   #lines: ReturnType<typeof linesOf> = [];
+  /** When the phase began: by the runner's clock, and by ours, which is read once so that it does not waver. */
+  #since = { us: -1, ms: 0 };
   #metadata: MetadataWord | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #ticking: Promise<void> | null = null;
@@ -138,10 +140,10 @@ export class Supervisor implements AsyncDisposable {
       status: this.status,
       recent: this.#options.now() - this.#started_ms < 10_000,
       failed: this.#failed,
+      since_ms: this.#since.ms,
       metadata: this.#metadata,
       sample: this.#sample,
       lines: this.#lines,
-      now_ms: this.#options.now(),
     });
   }
 
@@ -311,6 +313,9 @@ export class Supervisor implements AsyncDisposable {
 
   #learn(status: RunnerStatus | null): void {
     if (status !== null) this.#measure(status);
+    if (status !== null && status.since_us !== this.#since.us) {
+      this.#since = { us: status.since_us, ms: unixMs(status.since_us, this.#options.now()) };
+    }
     if (status !== null) {
       const held = hasVm(status.phase) || status.phase === "stopping";
       if (held !== this.#options.held()) this.#options.onHeld(held);

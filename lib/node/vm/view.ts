@@ -182,6 +182,7 @@ export function vmView(facts: ViewFacts): VmView {
     firmware: spec === null || spec.firmware === "bios" ? "bios" : "uefi",
     wanted: record.wanted,
     revision: record.revision,
+    pending: record.wanted.running && record.file !== record.active,
     replicated: facts.replicated,
     term: holder === null ? null : holder.term,
     epoch: holder?.epoch ?? null,

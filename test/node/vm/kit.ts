@@ -126,5 +126,4 @@ export const disks = {
     using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
     await file.truncate(bytes);
   },
-  remove: (path: string) => Deno.remove(path),
 };

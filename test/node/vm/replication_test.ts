@@ -54,6 +54,11 @@ Deno.test("a stale look is refused, and so is a VM of the same name, with nothin
   const patch = { revision: view(a).revision + 1, spec: { memory: 128 } };
   await assert.rejects(a.update(VM, patch, "local"), { code: "conflict" });
   await assert.rejects(nodes.add(a), { code: "exists" });
+  await a.update(VM, { revision: view(a).revision, spec: { nic: [{ mac: "52:54:00:00:00:01" }] } }, "local");
+  await assert.rejects(
+    nodes.add(a, { name: "other", nics: [{ mac: "52:54:00:00:00:01" }] }),
+    /press-1 has a NIC/,
+  );
   await assert.rejects(nodes.add(a, { name: "other", spec: { nonsense: 1 } }), (error: unknown) => {
     const { code, fields } = error as { code: string; fields: { key: string }[] };
     assert.deepEqual([code, fields.map(({ key }) => key)], ["invalid", ["spec.nonsense"]]);
