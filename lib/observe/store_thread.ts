@@ -10,6 +10,8 @@ export interface StoreThreadOptions {
   path: string;
   node: string;
   warn: (text: string) => void;
+  /** The worker's code, unless it is ours: for tests. */
+  worker?: URL;
   /** Told of events as they are kept. */
   taken: (events: readonly EventView[]) => void;
 }
@@ -104,7 +106,7 @@ export class StoreThread {
   }
 
   #start(): void {
-    const worker = new Worker(workerUrl(), { type: "module", name: "observe" });
+    const worker = new Worker(this.#options.worker ?? workerUrl(), { type: "module", name: "observe" });
     this.#worker = worker;
     // The first answer says how opening went.
     this.#sent = [{ events: 0, samples: 0 }];

@@ -7,7 +7,13 @@ import type { AlertExtras } from "../../lib/observe/contracts.ts";
 import { fakeSnapshot } from "../ui/fake_data.ts";
 
 const EXTRAS: AlertExtras = { peer_telling: null, checks: [], audit: null };
-const RULES: BookRules = { threshold: "warning", repeat_ms: 3_600_000, first: true, peer_telling: new Set() };
+const RULES: BookRules = {
+  threshold: "warning",
+  repeat_ms: 3_600_000,
+  first: true,
+  able: true,
+  peer_telling: new Set(),
+};
 
 function with_(change: (snapshot: Snapshot) => void): Snapshot {
   const snapshot = fakeSnapshot();
@@ -146,6 +152,12 @@ Deno.test("what gets worse is told at once", () => {
 
 Deno.test("below the threshold nothing is told, its end neither", () => {
   assert.deepEqual(play(200, (s) => s < 50 ? [DOWN] : [], { threshold: "critical" }), []);
+});
+
+Deno.test("what began before there was a channel is told when there is one", () => {
+  const rules = (s: number) => ({ able: s >= 50 });
+  assert.deepEqual(play(100, () => [DOWN], rules), ["50 raised link/a/down"]);
+  assert.deepEqual(play(100, (s) => s < 20 ? [DOWN] : [], rules), [], "its end alone is no news");
 });
 
 Deno.test("while it cannot be known whether it holds, what was raised stays raised and nothing is raised", () => {

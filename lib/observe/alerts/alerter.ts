@@ -253,6 +253,7 @@ export class Alerter implements AlerterContract, AlertReplicas {
         threshold: this.#settings.threshold,
         repeat_ms: this.#settings.repeat_s * 1000,
         first: firstOfTwo(snapshot),
+        able: this.#queues.size > 0,
         peer_telling: extras.peer_telling === null ? null : new Set(extras.peer_telling),
       });
       this.#act(turn);
@@ -303,14 +304,16 @@ export class Alerter implements AlerterContract, AlertReplicas {
     if (event.severity !== "critical" && event.severity !== "warning") return;
     if (event.severity === "warning" && this.#settings.threshold === "critical") return;
     const key = `${event.subject}/${event.name}/${event.code}`;
+    // A VM's next alarm may be another one; strangers at the door are all the same.
+    const same = event.subject === "vm" ? `${key}/${event.text}` : key;
     const now = this.#options.steadyMs();
     const within = event.subject === "vm" ? AGAIN_MS : this.#settings.repeat_s * 1000;
     for (const [old, at] of this.#once) {
       if (now - at >= this.#settings.repeat_s * 1000) this.#once.delete(old);
     }
-    const last = this.#once.get(key);
+    const last = this.#once.get(same);
     if (last !== undefined && now - last < within || this.#once.size >= 1_000) return;
-    this.#once.set(key, now);
+    this.#once.set(same, now);
     const text = event.subject === "vm" ? `VM ${event.name}: ${event.text}` : event.text;
     this.#deliver(this.#message("event", { ...event, key, text, since: event.at }));
   }

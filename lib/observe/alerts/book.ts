@@ -63,6 +63,8 @@ export interface BookRules {
   repeat_ms: number;
   /** This node tells of what both see. */
   first: boolean;
+  /** There is a channel to tell by: what is raised before there is one is told when there is. */
+  able: boolean;
   /** Keys that the other node tells of; null: not known, so this node tells of all. */
   peer_telling: ReadonlySet<string> | null;
 }
@@ -139,7 +141,7 @@ export class AlertBook {
   }
 
   #tell(entry: Entry, now: { now_ms: number }, { rules, turn }: { rules: BookRules; turn: Turn }): void {
-    if (entry.raised_ms === null || !worth(entry.condition.severity, rules)) return;
+    if (entry.raised_ms === null || !rules.able || !worth(entry.condition.severity, rules)) return;
     const { told, condition, since } = entry;
     if (told === null && !this.#mine(entry, now.now_ms, rules)) return;
     const worse = told !== null && told.severity === "warning" && condition.severity === "critical";
