@@ -74,6 +74,7 @@ function auditedPair(pair: Backend["pair"], recorded: Recorded): Backend["pair"]
     confirm: (actor) => recorded(step("confirm")(actor), () => pair.confirm(actor)),
     cancel: (actor) => recorded(step("cancel")(actor), () => pair.cancel(actor)),
     remove: (actor) => recorded(step("remove")(actor), () => pair.remove(actor)),
+    rotate: (actor) => recorded(step("rotate")(actor), () => pair.rotate(actor)),
     configure: (settings, actor) =>
       recorded(step("configure", JSON.stringify(settings))(actor), () => pair.configure(settings, actor)),
   };
