@@ -2,7 +2,8 @@
  * into style sheets that are made by script, and style attributes are set by their properties. Both are scripts' ways that the policy allows,
  * since scripts are only ours. */
 
-function styleElement(element: HTMLStyleElement): HTMLStyleElement {
+/** Stands in for a <style>: even an empty one in the page would be against the policy. */
+function stand(element: HTMLElement): HTMLElement {
   const sheet = new CSSStyleSheet();
   const use = () => {
     if (!document.adoptedStyleSheets.includes(sheet)) document.adoptedStyleSheets.push(sheet);
@@ -29,7 +30,7 @@ export function cleanStyles(): void {
   const create = document.createElement.bind(document);
   document.createElement = ((name: string, options?: ElementCreationOptions) => {
     const element = create(name, options);
-    return element instanceof HTMLStyleElement ? styleElement(element) : element;
+    return element instanceof HTMLStyleElement ? stand(create("template")) : element;
   }) as typeof document.createElement;
   const set = Element.prototype.setAttribute;
   Element.prototype.setAttribute = function setAttribute(this: Element, name: string, value: string) {
