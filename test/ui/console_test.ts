@@ -96,9 +96,9 @@ Deno.test("a serial console carries bytes both ways and says how many it took", 
   await using server = stage((name, kind) => (asked.push(`${name} ${kind}`), Promise.resolve(vm.duplex)));
   const client = await new Client(`${server.url}/serial`).opened();
   client.socket.send(new Uint8Array([0, 255, 27, 10]));
-  await client.until(() => client.bytes === 4 && client.texts.length === 1);
+  await client.until(() => client.bytes === 4 && client.texts.length === 2);
   assert.deepEqual([...client.last], [0, 255, 27, 10]);
-  assert.deepEqual(client.texts, ['{"taken":4}']);
+  assert.deepEqual(client.texts, ['{"taken":0}', '{"taken":4}']);
   assert.deepEqual(asked, ["press-1 serial"]);
   client.socket.close();
   await client.closed;

@@ -1,10 +1,14 @@
 /** The whole web app over a FakeBackend, on loopback, with a certificate made for it. Whoever comes is signed in as the administrator
  * "ann", unless they send the cookie `stranger=1`. */
 
+import { Hono } from "hono";
 import { apiRoutes } from "../../ui/api/app.ts";
 import { openAccess } from "../../lib/access/access.ts";
 import type { Access } from "../../lib/access/types.ts";
 import { createApp } from "../../ui/app.ts";
+import { consoleEndpoints } from "../../ui/console/endpoint.ts";
+import type { Env } from "../../ui/deps.ts";
+import { principalNow } from "../../ui/security/authenticate.ts";
 import { pageRoutes } from "../../ui/pages/routes.tsx";
 import { SESSION_COOKIE } from "../../ui/security/cookie.ts";
 import { staticAssets, staticRoutes } from "../../ui/static.ts";
@@ -18,6 +22,8 @@ export interface FakeWeb extends AsyncDisposable {
   url: string;
   backend: FakeBackend;
   access: Access;
+  /** The cookie of ann's session, for what cannot be signed in here: a WebSocket's request has to stay the one that came. */
+  cookie: { name: string; value: string };
   /** Answers a request of somebody signed in, without a socket. */
   request(path: string, init?: RequestInit): Promise<Response>;
 }
@@ -60,7 +66,10 @@ export async function fakeWeb(options: { port?: number; backend?: FakeBackend } 
   const app = createApp({
     ...deps,
     api: apiRoutes(deps),
-    pages: pageRoutes(deps),
+    pages: new Hono<Env>().route("/", pageRoutes(deps)).route(
+      "/",
+      consoleEndpoints(deps, { recheck: (c) => principalNow(access, c) }),
+    ),
     statics: staticRoutes(assets),
   });
   const answer = (request: Request) =>
@@ -81,6 +90,7 @@ export async function fakeWeb(options: { port?: number; backend?: FakeBackend } 
     url,
     backend,
     access,
+    cookie: { name: SESSION_COOKIE, value: secret },
     request: async (path, init) => await answer(new Request(`${url}${path}`, init)),
     async [Symbol.asyncDispose]() {
       end.abort();

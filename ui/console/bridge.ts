@@ -103,6 +103,8 @@ class Bridge {
       await this.#opened();
       duplex = await this.#ends.open();
       if (this.#over.signal.aborted) return;
+      // A serial console may be silent for hours: the client is told that it is there.
+      if (this.#ends.acknowledge) this.#send(JSON.stringify({ taken: 0 }));
       await Promise.race([this.#down(duplex), this.#up(duplex), this.#aborted()]);
       this.#close(CLOSE.ended, "The VM's side closed the console.");
     } catch (error) {
