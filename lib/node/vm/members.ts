@@ -194,6 +194,10 @@ export class Members implements AsyncDisposable {
       onBegun: () => store.note(name, { begin: false }),
       held: () => store.get(name)?.local.held ?? false,
       onHeld: (held) => store.note(name, { held }),
+      onTakenOver: () => {
+        const params = { node: manager.node().name };
+        this.tell(name, "warning", { code: "vm.taken_over", params });
+      },
       onEnded: () => {
         store.note(name, { begin: false, held: false });
         const wanted = store.get(name)?.record.wanted;

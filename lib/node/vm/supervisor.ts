@@ -55,6 +55,8 @@ export interface SupervisorOptions {
   /** The VM was here when this node looked last. */
   held(): boolean;
   onHeld(held: boolean): void;
+  /** The VM has come here while this node did not look. */
+  onTakenOver(): void;
   /** The VM ended in order: it is not to be started again. */
   onEnded(): void;
   now(): number;
@@ -78,6 +80,8 @@ export class Supervisor implements AsyncDisposable {
   /** The runner told that the VM ended in order. */
   #stopped = false;
   #signalled = false;
+  /** It was adopted, and has not said yet what happened while nobody looked. */
+  #unseen = false;
   #said: { step: Step; at_ms: number } = { step: null, at_ms: 0 };
   #look: Look | null = null;
   #sample: VmSample | null = null;
@@ -100,6 +104,7 @@ export class Supervisor implements AsyncDisposable {
     const running = await this.#find();
     if (running !== null) {
       this.#take(running);
+      this.#unseen = true;
       this.#options.tell("info", "vm.runner_adopted");
     } else if (this.#options.held() && this.#metadata?.role === "stopped") {
       this.#options.onEnded(); // while nobody looked
@@ -318,6 +323,10 @@ export class Supervisor implements AsyncDisposable {
     }
     if (status !== null) {
       const held = hasVm(status.phase) || status.phase === "stopping";
+      if (this.#unseen && held && !this.#options.held() && !this.#options.begin()) {
+        this.#options.onTakenOver();
+      }
+      this.#unseen = false;
       if (held !== this.#options.held()) this.#options.onHeld(held);
       if (held && status.phase !== "starting") this.#failed = "";
     }

@@ -36,6 +36,22 @@ Deno.test("a service that ends leaves the runner alone, and the next one adopts 
   assert.equal(nodes.heard.a.codes().filter((code) => code === "vm.runner_adopted").length, 2);
 });
 
+Deno.test("a takeover while no service looked is told by the next one, and only then", async () => {
+  await using nodes = await Nodes.make();
+  let a = await nodes.open("a");
+  await nodes.add(a);
+  await a.act(VM, "start", "local");
+  await nodes.tell("a", "go", { to: "ready" });
+  await until(a, () => a.reports().here[0]?.phase === "ready");
+  for (const [phase, told] of [["ready", 0], ["solo", 1], ["solo", 1]] as const) {
+    await nodes.close(a);
+    if (phase === "solo") await nodes.tell("a", "go", { to: phase });
+    a = await nodes.open("a");
+    await until(a, () => a.reports().here[0]?.phase === phase);
+    assert.equal(nodes.heard.a.codes().filter((code) => code === "vm.taken_over").length, told, phase);
+  }
+});
+
 Deno.test("two services at once come to one runner: the lock is the runner's own", async () => {
   await using nodes = await Nodes.make();
   const a = await nodes.open("a");
