@@ -106,7 +106,8 @@ function fileProblem(path: string, found: Deno.FileInfo, kernel: KernelView): Pr
   });
 }
 
-function size(path: string): number {
+/** Size of a file or block device that can be written. */
+export function diskBytes(path: string): number {
   try {
     using file = Deno.openSync(path, { read: true, write: true });
     return file.seekSync(0, Deno.SeekMode.End);
@@ -146,13 +147,10 @@ export function checkExisting(
       hint: "Give a raw image, or a device such as /dev/vg0/press-1.",
     });
   }
-  for (const other of options.used) {
-    if (!same(real, found, other.path)) continue;
-    throw refused(path, { what: `is a disk of ${other.vm} already`, hint: "Give each VM disks of its own." });
-  }
+  refuseUsed(real, options.used);
   const problem = device ? deviceProblem(path, found.rdev ?? 0, kernel) : fileProblem(real, found, kernel);
   if (problem !== undefined) throw problem;
-  const bytes = size(real);
+  const bytes = diskBytes(real);
   checkSize(path, bytes);
   const wrong = magicProblem(real, "raw");
   if (wrong !== undefined && !device) {
@@ -164,12 +162,20 @@ export function checkExisting(
   return { path: real, bytes, device };
 }
 
-function same(real: string, found: Deno.FileInfo, other: string): boolean {
+/** Throws ProblemError when `path`, which is there, is one of these disks, by whatever name. */
+export function refuseUsed(path: string, used: readonly UsedDisk[]): void {
+  const found = Deno.statSync(path);
+  const other = used.find((disk) => same(path, { found, other: disk.path }));
+  if (other === undefined) return;
+  throw refused(path, { what: `is a disk of ${other.vm} already`, hint: "Give each VM disks of its own." });
+}
+
+function same(path: string, { found, other }: { found: Deno.FileInfo; other: string }): boolean {
   try {
     const there = Deno.statSync(other);
     if (found.isBlockDevice && there.isBlockDevice) return found.rdev === there.rdev;
     return found.dev === there.dev && found.ino === there.ino;
   } catch {
-    return real === other; // it is not there now, and will be
+    return path === other; // it is not there now, and will be
   }
 }

@@ -1,5 +1,4 @@
-/** Makes all the files that a new VM needs on this node, or none: new, imported and existing disks, UEFI variables; and their counterparts on the
- * other node, which the first sync fills. */
+/** Makes all the files that a new VM needs on this node, or none: new, imported and existing disks, UEFI variables. */
 
 import { ProblemError } from "../../model/problem.ts";
 import type { VmCreate } from "../../model/vm.ts";
@@ -14,7 +13,7 @@ import {
   refuseExisting,
   removeDisk,
 } from "./files.ts";
-import { findOvmf, freshVariables, needOvmf, type Ovmf } from "./firmware.ts";
+import { freshVariables, needOvmf, type Ovmf } from "./firmware.ts";
 import { type ImageFacts, importDisk, inspectImage } from "./import.ts";
 import type { QemuImgPlace } from "./qemu_img.ts";
 
@@ -162,57 +161,6 @@ export async function prepareDisks(vm: Wanted, options: PrepareOptions): Promise
     removePrepared(made);
     throw error;
   }
-}
-
-/** Makes the counterparts of a VM's disks on this, the other node: empty ones of the same sizes. Devices and images that were there must be
- * here too, with the same size. When it throws nothing is left of it. */
-export function prepareCopies(
-  { name, disks, firmware }: { name: string; disks: readonly PreparedDisk[]; firmware: Prepared["firmware"] },
-  options: { directory: string; used: readonly UsedDisk[] },
-): PreparedDisk[] {
-  const { directory, used } = options;
-  if (firmware !== "bios" && !isThere(firmware.code)) {
-    const here = findOvmf();
-    throw new ProblemError("refused", {
-      detail: `The UEFI firmware ${firmware.code} is not on this node`,
-      hint: here === null
-        ? "Install it (Debian, Ubuntu: apt install ovmf)."
-        : `It has another one, ${here.code}: install the same system on both nodes.`,
-    });
-  }
-  const made: PreparedDisk[] = [];
-  try {
-    const bytes = disks.filter((disk) => disk.made).reduce((sum, disk) => sum + disk.bytes, 0);
-    if (bytes > 0) checkSpace(`${directory}/${name}`, { bytes });
-    return disks.map((disk) => {
-      const file = disk.path.startsWith("/") ? disk.path : `${directory}/${disk.path}`;
-      const copy = { ...disk, file };
-      if (disk.made || !isThere(file)) {
-        if (file.startsWith("/dev/")) throw missingDevice(file);
-        makeDisk(file, disk.bytes);
-        made.push(copy);
-        return { ...copy, made: true };
-      }
-      const found = checkExisting(file, { used });
-      if (found.bytes !== disk.bytes) {
-        throw new ProblemError("conflict", {
-          detail: `${file} has ${found.bytes} bytes on this node, and ${disk.bytes} on the other`,
-          hint: "Make them equally large.",
-        });
-      }
-      return { ...copy, file: found.path };
-    });
-  } catch (error) {
-    removePrepared(made);
-    throw error;
-  }
-}
-
-function missingDevice(path: string): ProblemError {
-  return new ProblemError("not_found", {
-    detail: `${path} is not on this node`,
-    hint: "Make a device of the same name and size on both nodes.",
-  });
 }
 
 /** Removes what was made; what was there before is left alone. */

@@ -4,7 +4,7 @@ import { makeDurableDirectory } from "../../durable_directory.ts";
 import { ProblemError } from "../../model/problem.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { userIds } from "../../vm/qemu.ts";
-import { checkExisting, type UsedDisk } from "./existing.ts";
+import { checkExisting, diskBytes, refuseUsed, type UsedDisk } from "./existing.ts";
 import { checkSpace, isThere, makeDisk, removeDisk, removeParts } from "./files.ts";
 import { findOvmf } from "./firmware.ts";
 import { checkSource } from "./import.ts";
@@ -81,10 +81,12 @@ export class Disks {
       makeDisk(path, bytes);
       return;
     }
-    const found = checkExisting(path, { used: this.#options.used().filter((disk) => disk.path !== path) });
-    if (found.bytes === bytes) return;
+    // This VM's own runner may have it already.
+    refuseUsed(path, this.#options.used().filter((disk) => disk.path !== path));
+    const found = diskBytes(path);
+    if (found === bytes) return;
     throw new ProblemError("conflict", {
-      detail: `${path} has ${found.bytes} bytes on this node, and ${bytes} on the other`,
+      detail: `${path} has ${found} bytes on this node, and ${bytes} on the other`,
       hint: "Make them equally large, or remove the one that is not needed.",
     });
   }

@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  prepareCopies,
-  prepareDisks,
-  type PrepareOptions,
-  removePrepared,
-} from "../../../lib/node/disks/prepare.ts";
+import { prepareDisks, type PrepareOptions, removePrepared } from "../../../lib/node/disks/prepare.ts";
 import { PLACE, problem, rawDisk, Scratch, tool } from "./kit.ts";
 
 const MIB = 2 ** 20;
@@ -17,9 +12,9 @@ function node(scratch: Scratch, name: string): PrepareOptions & { reports: numbe
   return { directory: scratch.at(name), used: [], place: PLACE, job, reports };
 }
 
-Deno.test("a VM's disks and UEFI variables are made here, and their counterparts on the other node", async () => {
+Deno.test("a VM's disks and UEFI variables are made, and what a person brought stays", async () => {
   using scratch = new Scratch();
-  const [here, there] = [node(scratch, "a"), node(scratch, "b")];
+  const here = node(scratch, "a");
   const data = rawDisk(scratch.at("from.raw"));
   tool("qemu-img", "convert", "-f", "raw", "-O", "qcow2", scratch.at("from.raw"), scratch.at("from.qcow2"));
   rawDisk(scratch.at("a/press-1/mine.raw"), MIB);
@@ -45,18 +40,13 @@ Deno.test("a VM's disks and UEFI variables are made here, and their counterparts
   assert.ok(Deno.readFileSync(made.disks[1]!.file).every((byte, i) => byte === data[i]));
   assert.equal(here.reports[0], 0);
   assert.equal(here.reports.at(-1), 4 * MIB);
-  const copies = prepareCopies({ name: "press-1", ...made }, there);
-  assert.deepEqual(
-    copies.map((disk) => [disk.file, Deno.statSync(disk.file).size, disk.made]),
-    made.disks.map((disk) => [`${there.directory}/${disk.path}`, disk.bytes, true]),
-  );
   removePrepared(made.disks);
   assert.deepEqual(scratch.names("a/press-1"), ["mine.raw"], "what a person brought stays");
 });
 
-Deno.test("when one disk of a VM cannot be made, none is left, on either node", async () => {
+Deno.test("when one disk of a VM cannot be made, none is left", async () => {
   using scratch = new Scratch();
-  const [here, there] = [node(scratch, "a"), node(scratch, "b")];
+  const here = node(scratch, "a");
   Deno.writeTextFileSync(scratch.at("bad.qcow2"), "no image");
   const disks = [{ kind: "new", size_mib: 2 }] as const;
   const vm = { name: "press-1", firmware: "bios" } as const;
@@ -69,42 +59,21 @@ Deno.test("when one disk of a VM cannot be made, none is left, on either node", 
   const job = { progress: () => abort.abort(new Error("cancelled")), signal: abort.signal };
   await assert.rejects(prepareDisks({ ...vm, disks: [...disks, from] }, { ...here, job }), /cancelled/);
   assert.deepEqual(scratch.names("a/press-1"), []);
-
-  const made = await prepareDisks({ ...vm, disks: [...disks, ...disks] }, here);
-  Deno.writeTextFileSync(scratch.at("b/press-1/disk1.img"), "somebody's");
-  assert.throws(() => prepareCopies({ name: "press-1", ...made }, there), problem("exists", /disk1\.img/));
-  assert.deepEqual(scratch.names("b/press-1"), ["disk1.img"]);
 });
 
-Deno.test("what a person brought must be equally large on both nodes, and no disk is used twice", async () => {
+Deno.test("no disk is used twice, and no path leads out of the VM's directory", async () => {
   using scratch = new Scratch();
-  const [here, there] = [node(scratch, "a"), node(scratch, "b")];
+  const here = node(scratch, "a");
   rawDisk(scratch.at("a/press-1/mine.raw"), MIB);
-  rawDisk(scratch.at("b/press-1/mine.raw"), 2 * MIB);
   const mine = { kind: "existing", path: "mine.raw" } as const;
   const vm = { name: "press-1", firmware: "bios" } as const;
-  const made = await prepareDisks({ ...vm, disks: [mine] }, here);
-  assert.throws(
-    () => prepareCopies({ name: "press-1", ...made }, there),
-    problem("conflict", /2097152 bytes on this node, and 1048576/),
-  );
+  await prepareDisks({ ...vm, disks: [mine] }, here);
   await assert.rejects(
     prepareDisks({ ...vm, disks: [mine, mine] }, here),
     problem("conflict", /disk 1\) already/),
   );
   const up = { kind: "existing", path: "../../etc/shadow" } as const;
   await assert.rejects(prepareDisks({ ...vm, disks: [up] }, here), problem("invalid", /goes up/));
-  const device = {
-    role: "disk",
-    path: "/dev/vg0/absent",
-    file: "/dev/vg0/absent",
-    bytes: MIB,
-    made: false,
-  } as const;
-  assert.throws(
-    () => prepareCopies({ name: "press-1", disks: [device], firmware: "bios" }, there),
-    problem("not_found", /Make a device/),
-  );
 });
 
 Deno.test("UEFI without firmware for it is refused before anything is made", async () => {
@@ -115,12 +84,4 @@ Deno.test("UEFI without firmware for it is refused before anything is made", asy
   const vm = { name: "press-1", firmware: "uefi", disks: [{ kind: "new", size_mib: 1 }] } as const;
   await assert.rejects(prepareDisks({ ...vm, disks: [...vm.disks] }, { ...here, ovmf }));
   assert.deepEqual(scratch.names("a/press-1"), []);
-  assert.throws(
-    () =>
-      prepareCopies(
-        { name: "press-1", disks: [], firmware: { code: absent, vars: "press-1/vars.fd" } },
-        here,
-      ),
-    problem("refused", /not on this node.*same system on both nodes/),
-  );
 });
