@@ -160,8 +160,18 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     await this.#members.add(name);
     this.#members.tell(name, "info", { code: "vm.created", actor });
     await this.#sync.share();
-    if (vm.start) await this.act(name, "start", actor);
+    if (vm.start) await this.#startMade(name, actor);
     return this.#members.view(name);
+  }
+
+  /** That it does not start is no reason to unmake it. */
+  async #startMade(name: string, actor: Actor): Promise<void> {
+    try {
+      await this.act(name, "start", actor);
+    } catch (error) {
+      const text = `It was made, and is not started: ${errorText(error).slice(0, 800)}`;
+      this.#members.tell(name, "warning", { code: "vm.alarm", params: { text }, actor });
+    }
   }
 
   async act(

@@ -66,6 +66,16 @@ Deno.test("a stale look is refused, and so is a VM of the same name, with nothin
   });
 });
 
+Deno.test("a VM that cannot be started yet is made all the same, and says why", async () => {
+  await using nodes = await Nodes.make();
+  nodes.net.a.peer = null;
+  const a = await nodes.open("a");
+  await nodes.add(a, { start: true });
+  assert.equal(view(a).state, "stopped");
+  assert.match(String(nodes.heard.a.events.at(-1)?.params["text"]), /is not started: .*not paired/);
+  await assert.rejects(a.act(VM, "start", "local"), { code: "not_paired" });
+});
+
 const record = (more: Partial<VmRecord>): VmRecord => ({
   uuid: "7b1e0a52-0000-4000-8000-000000000001",
   name: "vm",
