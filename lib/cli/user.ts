@@ -96,6 +96,20 @@ const password = verb({
   },
 });
 
+const reset = verb({
+  name: "reset",
+  brief: "For somebody who lost password and device: a new password, no second factor, and no sessions.",
+  takes: object({ name: nameArgument, passwordFile }),
+  async run({ name, passwordFile }, cli) {
+    const password = await newPassword(passwordFile, cli.io);
+    await change(cli, {
+      name,
+      body: { password, totp: false },
+      text: `${name} has a new password, and signs in by it alone`,
+    });
+  },
+});
+
 const setRole = verb({
   name: "role",
   brief: "Gives an account another role.",
@@ -121,7 +135,7 @@ const signOut = verb({
   },
 });
 
-const verbs: readonly Verb[] = [add, list, remove, password, setRole, totpOff, signOut];
+const verbs: readonly Verb[] = [add, list, remove, password, reset, setRole, totpOff, signOut];
 export const noun: Noun = { name: "user", brief: "accounts of people: who may see, act, administer", verbs };
 
 export const run = runNoun(noun);

@@ -140,6 +140,8 @@ Deno.test("passwords are typed twice or read from a file, and are no argument", 
   equal((await rig.said(["user", "role", "eve", "administrator"])).code, 0);
   equal(rig.api.access.users.get("eve")?.role, "administrator");
   equal((await rig.said(["user", "password", "eve", "--password-file", file])).code, 0);
+  equal((await rig.said(["user", "reset", "eve", "--password-file", file])).code, 0);
+  equal((await rig.said(["user", "totp-off", "eve"])).code, 0);
   equal((await rig.said(["user", "sign-out", "eve"])).code, 0);
   equal((await rig.said(["user", "remove", "eve", "--yes"])).code, 0);
   equal(rig.api.access.users.get("eve"), null);
