@@ -28,6 +28,8 @@ export interface ListenOptions {
   certificates: CertificateSource;
   /** Its own API's unix socket; null: none. */
   socket: string | null;
+  /** Told when the link for the first administrator is a new one, since the old one was an hour old. */
+  onSetupUrl?: (url: string) => void;
   /** Only ever forwards: connections are let go by it. */
   nowMs(): number;
   log(message: string): void;
@@ -92,6 +94,7 @@ class Web implements WebServer {
   #turn: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setInterval>;
   #closed = false;
+  #setupUrl: string | null = null;
   readonly #said = new Set<string>();
   readonly #listening: Disposable;
 
@@ -189,6 +192,7 @@ class Web implements WebServer {
     for (const host of wanted) {
       if (!this.#doors.has(host)) this.#openDoor(host, { must: first && host === wanted[0] });
     }
+    this.#tellSetup();
   }
 
   #openDoor(hostname: string, options: { must: boolean }): void {
@@ -208,6 +212,13 @@ class Web implements WebServer {
       // A machine without IPv6 has no ::1.
       if (hostname !== "::1") this.#once(`${message}; it is tried again.`);
     }
+  }
+
+  #tellSetup(): void {
+    const before = this.#setupUrl;
+    const url = this.setupUrl();
+    this.#setupUrl = url;
+    if (before !== null && url !== null && url !== before) this.#options.onSetupUrl?.(url);
   }
 
   /** Takes up a certificate that was changed; one that is no good is said, and the last good one stays. */

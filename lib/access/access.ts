@@ -9,7 +9,7 @@ import { openStore } from "./store.ts";
 import { TokenStore } from "./tokens.ts";
 import { TotpAccounts } from "./totp.ts";
 import type { Access, AccessEvents } from "./types.ts";
-import { Accounts, type Shared } from "./users.ts";
+import { Accounts, Refusals, type Shared } from "./users.ts";
 
 /** What openAccess needs. */
 export interface AccessOptions {
@@ -43,6 +43,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     passwords: new Passwords(options.cost ?? COST),
     backoff: new Backoff(nowMs),
     events: options.events ?? NOBODY,
+    refusals: new Refusals(audit, nowMs),
     nowMs,
   };
   const users = new Accounts(shared, () => setup.done());

@@ -147,7 +147,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     const text = JSON.stringify(whole);
     this.#last = { seq: whole.seq, hash: hashOfLine(text) };
     this.#waiting.push({ text, done });
-    this.#writing ??= this.#write().finally(() => this.#writing = null);
+    this.#writing ??= this.#write();
     return done.promise;
   }
 
@@ -171,6 +171,8 @@ export class AuditLog implements Audit, AsyncDisposable {
         await Deno.truncate(`${this.#place.directory}/audit.log`, this.#bytes).catch(() => {});
       }
     }
+    // In the same turn as the last look: what is appended from now on begins anew.
+    this.#writing = null;
   }
 
   async #writeBatch(lines: string[]): Promise<void> {

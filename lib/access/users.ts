@@ -4,6 +4,7 @@ import { may, type Role, type UserView } from "../model/access.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Backoff } from "./backoff.ts";
 import { checkNewPassword, type Passwords } from "./password.ts";
+import { RateLimiter } from "./rate.ts";
 import { instantOf, instantOrNull, type Store, type UserRow } from "./store.ts";
 import { useCode } from "./totp.ts";
 import type { AccessEvents, Audit, Caller, UserChange, UserCreate, Users } from "./types.ts";
@@ -17,7 +18,30 @@ export interface Shared {
   passwords: Passwords;
   backoff: Backoff;
   events: AccessEvents;
+  refusals: Refusals;
   nowMs(): number;
+}
+
+/** Refused attempts in the audit log: few enough that whoever guesses from everywhere does not push out what is in it. */
+export class Refusals {
+  readonly #audit: Audit;
+  readonly #rate: RateLimiter;
+  #left = 0;
+
+  constructor(audit: Audit, nowMs: () => number) {
+    this.#audit = audit;
+    this.#rate = new RateLimiter({ burst: 200, perSecond: 0.1, keys: 1 }, nowMs);
+  }
+
+  async note(subject: string, address: string): Promise<void> {
+    if (this.#rate.take("") > 0) {
+      this.#left++;
+      return;
+    }
+    const detail = this.#left === 0 ? "" : `${this.#left} more were refused before and are not written down`;
+    this.#left = 0;
+    await this.#audit.append({ actor: "nobody", action: "session.refused", subject, address, detail });
+  }
 }
 
 /** An account as it is shown. */
@@ -186,7 +210,7 @@ export async function verifyAgain(
   shared: Shared,
   given: { name: string; password: string; code: string; caller: Caller },
 ): Promise<UserRow> {
-  const { store, passwords, backoff, audit, events, nowMs } = shared;
+  const { store, passwords, backoff, refusals, events, nowMs } = shared;
   const { name, caller } = given;
   const attempt = backoff.begin(name, caller.address);
   const before = store.user(name);
@@ -200,7 +224,7 @@ export async function verifyAgain(
   }
   // A name that is no account's may be a password in the wrong field: it is not written down.
   const subject = user === undefined ? "?" : name;
-  await audit.append({ actor: "nobody", action: "session.refused", subject, address: caller.address });
+  await refusals.note(subject, caller.address);
   if (attempt.locked && user !== undefined) events.locked(name, caller.address);
   throw new ProblemError("unauthenticated", {
     detail: "Name, password or code is wrong.",

@@ -65,6 +65,8 @@ export async function openWeb(settings: ServeSettings, parts: WebParts): Promise
       names: () => reachedBy(settings),
     },
     socket: `${settings.places.run}/serve.sock`,
+    onSetupUrl: (url) =>
+      say("info", `The link for the first administrator was an hour old. It is now:\n  ${url}`),
     nowMs: () => performance.now(),
     log: (text) => say("warning", text),
   });

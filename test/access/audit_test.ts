@@ -99,6 +99,24 @@ Deno.test("a crash after a line was written and before the database knew of it l
   assert.equal((await r.log.verify()).ok, true);
 });
 
+Deno.test("an entry that comes at the very moment when the last one is done is written too", async () => {
+  await using r = await rig();
+  for (let i = 0; i < 200; i++) {
+    const more: Promise<void>[] = [];
+    const first = r.log.append({ actor: "a", action: "b", subject: "c" });
+    // One for each of the next turns: one of them is the turn between the last look and the end.
+    const chain = first.then(async () => {
+      for (let turn = 0; turn < 6; turn++) {
+        more.push(r.log.append({ actor: "a", action: "b", subject: `turn ${turn}` }));
+        for (let wait = 0; wait < i % 4; wait++) await Promise.resolve();
+      }
+    });
+    await chain;
+    await Promise.all(more);
+  }
+  assert.equal((await r.log.verify()).ok, true);
+});
+
 Deno.test("files are bounded in size and number, and the chain goes through all that are kept", async () => {
   await using r = await rig({ ...AUDIT_LIMITS, fileBytes: 2000, keep: 2 });
   for (let i = 0; i < 40; i++) await write(r.log, 1);

@@ -71,6 +71,22 @@ Deno.test("an account that does not exist answers as one that does", async () =>
   assert.ok(!log.some(({ subject }) => subject === "nobody"));
 });
 
+Deno.test("whoever guesses without end does not push out what the audit log has, and how many there were is said", async () => {
+  await using r = await rig();
+  await user(r.access, "ann");
+  for (let i = 0; i < 300; i++) {
+    await outcome(signIn(r.access, `nobody${i}`, { address: `198.51.${i >> 8}.${i & 255}` }));
+    r.clock.ms += 60;
+  }
+  const count = async () =>
+    (await r.access.audit.query({ limit: 1000 })).filter(({ action }) => action === "session.refused");
+  const written = (await count()).length;
+  assert.ok(written > 0 && written <= 202, String(written));
+  r.clock.ms += 3600_000;
+  await outcome(signIn(r.access, "nobody"));
+  assert.match((await count())[0]!.detail, /^\d+ more were refused before/);
+});
+
 Deno.test("guesses that are made at the same time count as well", async () => {
   await using r = await rig();
   await user(r.access, "ann");

@@ -1,6 +1,7 @@
 /** Bodies: small, in time, and of the type that is expected. They are read here, so no handler can be kept waiting by one. */
 
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
+import { addressKey } from "../../lib/access/rate.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { Env } from "../deps.ts";
 
@@ -11,11 +12,20 @@ export interface BodyLimits {
   strangerBytes: number;
   /** To be there whole within, ms. */
   ms: number;
-  /** Bodies being read at the same time. */
+  /** Bodies being read at the same time: of those who are known, and of strangers, in all and of one address. */
   atOnce: number;
+  strangersAtOnce: number;
+  strangersPerAddress: number;
 }
 
-export const BODY_LIMITS: BodyLimits = { bytes: 1 << 20, strangerBytes: 8192, ms: 15_000, atOnce: 64 };
+export const BODY_LIMITS: BodyLimits = {
+  bytes: 1 << 20,
+  strangerBytes: 8192,
+  ms: 15_000,
+  atOnce: 64,
+  strangersAtOnce: 64,
+  strangersPerAddress: 4,
+};
 
 const FORM = "application/x-www-form-urlencoded";
 const JSON_TYPE = "application/json";
@@ -75,36 +85,77 @@ async function readAll(stream: ReadableStream<Uint8Array>, limits: { bytes: numb
   return whole;
 }
 
-/** Reads the body within the limits and hands it on whole. A body where none belongs is refused. */
-export function boundedBody(limits: BodyLimits): MiddlewareHandler<Env> {
-  let reading = 0;
-  return async function boundedBody(c, next) {
-    const request = c.req.raw;
-    const length = request.headers.get("content-length");
-    const has = request.headers.has("transfer-encoding") || (length !== null && length !== "0");
-    if (request.method === "GET" || request.method === "HEAD") {
-      if (has) throw new ProblemError("invalid", { detail: "A GET has no body.", hint: "Leave it out." });
-      return await next();
-    }
-    if (request.body === null || !has) return await next();
-    checkType(request, c.req.path);
-    const bytes = c.get("principal") === null ? limits.strangerBytes : limits.bytes;
-    if (length !== null && !(Number(length) <= bytes)) throw tooLarge(bytes);
-    if (reading >= limits.atOnce) {
+/** Who is sending a body now. Strangers have places of their own, so that slow ones take none of those who are known. */
+class Senders {
+  readonly #limits: BodyLimits;
+  readonly #strangers = new Map<string, number>();
+  #strangersInAll = 0;
+  #known = 0;
+
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
+  }
+
+  /** A place, to be given back; throws when there is none. `address`: of a stranger. */
+  take(address: string | null): Disposable {
+    const { atOnce, strangersAtOnce, strangersPerAddress } = this.#limits;
+    const own = address === null ? 0 : this.#strangers.get(address) ?? 0;
+    const full = address === null
+      ? this.#known >= atOnce
+      : this.#strangersInAll >= strangersAtOnce || own >= strangersPerAddress;
+    if (full) {
       throw new ProblemError("too_many", { detail: "Too many bodies are being read.", hint: "Try again." });
     }
-    reading++;
-    let body: Uint8Array<ArrayBuffer>;
-    try {
-      body = await readAll(request.body, { bytes, ms: limits.ms });
-    } finally {
-      reading--;
+    this.#count(address, 1);
+    return { [Symbol.dispose]: () => this.#count(address, -1) };
+  }
+
+  #count(address: string | null, by: 1 | -1): void {
+    if (address === null) {
+      this.#known += by;
+      return;
     }
-    c.req.raw = new Request(request.url, {
-      method: request.method,
-      headers: request.headers,
-      body,
-    });
+    this.#strangersInAll += by;
+    const left = (this.#strangers.get(address) ?? 0) + by;
+    if (left === 0) this.#strangers.delete(address);
+    else this.#strangers.set(address, left);
+  }
+}
+
+/** The bytes of a body within the limits; null: there is none. */
+async function bytesOf(
+  c: Context<Env>,
+  options: { limits: BodyLimits; senders: Senders },
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const { limits, senders } = options;
+  const request = c.req.raw;
+  const length = request.headers.get("content-length");
+  const has = request.headers.has("transfer-encoding") || (length !== null && length !== "0");
+  if (request.method === "GET" || request.method === "HEAD") {
+    if (has) throw new ProblemError("invalid", { detail: "A GET has no body.", hint: "Leave it out." });
+    return null;
+  }
+  // HTTP/2 needs no length: there may be a body without one.
+  if (request.body === null || length === "0") return null;
+  if (has) checkType(request, c.req.path);
+  const stranger = c.get("principal") === null;
+  const bytes = stranger ? limits.strangerBytes : limits.bytes;
+  if (length !== null && !(Number(length) <= bytes)) throw tooLarge(bytes);
+  using _place = senders.take(stranger ? addressKey(c.get("remote")) : null);
+  const body = await readAll(request.body, { bytes, ms: limits.ms });
+  if (body.length > 0 && !has) checkType(request, c.req.path);
+  return body;
+}
+
+/** Reads the body within the limits and hands it on whole. A body where none belongs is refused. */
+export function boundedBody(limits: BodyLimits): MiddlewareHandler<Env> {
+  const senders = new Senders(limits);
+  return async function boundedBody(c, next) {
+    const body = await bytesOf(c, { limits, senders });
+    if (body !== null) {
+      const { url, method, headers, signal } = c.req.raw;
+      c.req.raw = new Request(url, { method, headers, signal, body });
+    }
     await next();
   };
 }

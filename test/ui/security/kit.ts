@@ -112,6 +112,7 @@ export async function webRig(
       names: () => ["localhost", "127.0.0.1", "127.0.0.2", "::1"],
     },
     socket: `${r.directory}/s`,
+    onSetupUrl: (url) => logged.push(url),
     nowMs: options.nowMs ?? (() => performance.now()),
     log: (message) => logged.push(message),
     ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -17,6 +17,11 @@ Deno.test("a door opens at the wider address when the administrator is there", a
   const ask = () => fetch(wide, { client: r.client }).then((answer) => answer.text());
   assert.match(r.web.setupUrl()!, /^https:\/\/127\.0\.0\.1:\d+\/setup\?token=[\w-]{43}$/);
   await assert.rejects(ask);
+  await r.web.look();
+  assert.deepEqual(r.logged, []);
+  r.clock.ms += 60 * 60_000;
+  await r.web.look();
+  assert.deepEqual(r.logged, [r.web.setupUrl()]); // the link was an hour old: the new one is said
   const token = new URL(r.web.setupUrl()!).searchParams.get("token")!;
   const ann = { name: "ann", password: PASSWORD, language: null };
   await r.access.setup.redeem(token, ann, { address: "127.0.0.1", agent: "" });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CONNECTION_LIMITS, Connections } from "../../../ui/security/connections.ts";
 import { BODY_LIMITS } from "../../../ui/security/body.ts";
 import { makeCertifiedKey } from "../../../lib/node/certificate.ts";
+import { rig, signIn, user } from "../../access/kit.ts";
 import { appOf, raw, statusOf, type WebRig, webRig } from "./kit.ts";
 
 const UNHURRIED = { ...CONNECTION_LIMITS, rate: { burst: 1e9, perSecond: 1e9, keys: 16 } };
@@ -128,6 +129,35 @@ Deno.test("a body that does not come is not waited for", async () => {
   const answer = await raw(r, `POST /api/v1/session HTTP/1.1\r\n${head}\r\n\r\n{"name"`);
   assert.equal(statusOf(answer), "400");
   assert.match(answer, /was not there after 50 ms/);
+});
+
+Deno.test("strangers whose bodies do not come keep each other out, of one address, and nobody who is known", async () => {
+  const limits = { ...BODY_LIMITS, strangersAtOnce: 3, strangersPerAddress: 2, atOnce: 1 };
+  await using r = await rig();
+  await user(r.access, "ann", "administrator");
+  const { secret } = await signIn(r.access, "ann");
+  const app = appOf(r.access, { bodyLimits: limits });
+  const ends: ReadableStreamDefaultController[] = [];
+  const post = (address: string, body: BodyInit, cookie?: string) =>
+    app.request("https://localhost/api/v1/session", {
+      method: "POST",
+      headers: {
+        "origin": "https://localhost",
+        "content-type": "application/json",
+        "transfer-encoding": "chunked",
+        ...(cookie === undefined ? {} : { cookie }),
+      },
+      body,
+    }, { peer: { kind: "tcp", address } });
+  const never = () => new ReadableStream({ start: (controller) => void ends.push(controller) });
+  const waiting = [post("192.0.2.1", never()), post("192.0.2.1", never()), post("192.0.2.2", never())];
+  const wrong = JSON.stringify({ name: "ann", password: "wrong password" });
+  assert.equal((await post("192.0.2.1", wrong)).status, 429);
+  assert.equal((await post("192.0.2.3", wrong)).status, 429);
+  assert.equal((await post("192.0.2.3", wrong, `__Host-iservft=${secret}`)).status, 401);
+  for (const end of ends) end.close();
+  assert.deepEqual((await Promise.all(waiting)).map(({ status }) => status), [400, 400, 400]);
+  assert.equal((await post("192.0.2.1", wrong)).status, 401);
 });
 
 Deno.test("a client that takes nothing of its answer is let go", async () => {
