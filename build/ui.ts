@@ -114,7 +114,11 @@ async function publish(files: Map<string, { type: string; bytes: Uint8Array }>, 
   await Deno.writeTextFile(`${list}.new`, JSON.stringify(manifest, null, 2));
   await Deno.rename(`${list}.new`, list);
   for (const path of filesIn(UI_FILES, "")) {
-    if (!kept.has(path.slice(UI_FILES.length + 1))) await Deno.remove(path);
+    if (kept.has(path.slice(UI_FILES.length + 1))) continue;
+    await Deno.remove(path).catch((error) => {
+      // Another build at the same time removed it.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
   }
 }
 

@@ -238,7 +238,9 @@ class Web implements WebServer {
     try {
       server = this.#serve(found);
     } catch (error) {
-      return this.#options.log(`${(error as Error).message}: the new certificate is of no use, and the old one stays.`);
+      return this.#options.log(
+        `${(error as Error).message}: the new certificate is of no use, and the old one stays.`,
+      );
     }
     this.#certificate = found;
     const retired = this.#server.shutdown().finally(() => this.#retired.delete(retired));

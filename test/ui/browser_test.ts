@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { CACHE } from "../../build/run.ts";
+import { buildUi } from "../../build/ui.ts";
 import { type FakeWeb, fakeWeb } from "./fake_web.ts";
 import { type ListedPage, PAGES } from "./page_list.ts";
 
@@ -11,7 +12,10 @@ const SHOTS = `${CACHE}/screenshots`;
 const SIZES = { desk: { width: 1360, height: 850 }, phone: { width: 360, height: 740 } } as const;
 type Size = keyof typeof SIZES;
 const LANGUAGES = ["en", "zh-TW"] as const;
-const WAIT_MS = 10_000;
+const THEMES = ["light", "dark"] as const;
+const WAIT_MS = 20_000;
+/** ISERVFT_SCREENSHOTS=all: each page in each language, theme and size. */
+const ALL = Deno.env.get("ISERVFT_SCREENSHOTS") === "all";
 
 /** What axe says that matters. */
 interface Violation {
@@ -36,6 +40,11 @@ function say(where: string, violations: Violation[]): string[] {
   );
 }
 
+/** Where axe looks: each language and each size once; all four would take twice the time. */
+function lookedAt(language: typeof LANGUAGES[number], size: Size): boolean {
+  return language === "en" ? size === "desk" : size === "phone";
+}
+
 /** Opens the page in one language and size; returns what is wrong with it in either theme. */
 async function look(
   context: BrowserContext,
@@ -50,8 +59,7 @@ async function look(
   const wrong: string[] = [];
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
-  // Each rule in each language and size once: each page in each would take twice the time.
-  const looked = language === "en" ? size === "desk" : size === "phone";
+  const looked = lookedAt(language, size);
   page.on("console", (message) => {
     // A page that is not there is logged by the browser itself.
     const expected = listed.status !== undefined && message.text().includes(String(listed.status));
@@ -72,10 +80,12 @@ async function look(
   const answer = await page.goto(`${web.url}${listed.path}`, { waitUntil: "load" });
   if (answer?.status() !== (listed.status ?? 200)) wrong.push(`${where}: status ${answer?.status()}`);
   await listed.then?.(page);
-  for (const theme of ["light", "dark"]) {
+  for (const theme of THEMES) {
+    // Unless all are asked for, one of each page in each language, size and theme is kept.
+    const kept = ALL || (looked && (theme === "light") === (size === "desk"));
+    if (!looked && !kept) continue;
     await page.evaluate(`document.documentElement.dataset.theme = "${theme}"`);
-    await page.screenshot({ path: `${SHOTS}/${where}-${theme}.png`, fullPage: true });
-    // What does not depend on colours is looked at once.
+    if (kept) await page.screenshot({ path: `${SHOTS}/${where}-${theme}.png`, fullPage: true });
     if (!looked) continue;
     const violations = await axe(page, theme === "dark" ? ["color-contrast"] : undefined);
     wrong.push(...say(`${where}-${theme}`, violations));
@@ -105,7 +115,7 @@ async function lookAtAll(chromium: Browser, size: Size): Promise<string[]> {
       ignoreHTTPSErrors: true,
       reducedMotion: "reduce",
     });
-    await context.addInitScript({ content: axeSource });
+    if (lookedAt(language, size)) await context.addInitScript({ content: axeSource });
     for (const listed of PAGES) wrong.push(...await look(context, { web, listed, language, size }));
     await context.close();
   }
@@ -119,6 +129,7 @@ Deno.test({
   sanitizeResources: false,
   async fn() {
     await Deno.mkdir(SHOTS, { recursive: true });
+    await buildUi();
     const chromium = await browser();
     try {
       const wrong = await Promise.all(

@@ -65,6 +65,8 @@ export async function fakeWeb(options: { port?: number; backend?: FakeBackend } 
   const deps = { backend, version: "0.1.0", nowMs, assets, access };
   const app = createApp({
     ...deps,
+    // The backend's clock stands still; what bounds the rate of requests needs one that goes on.
+    nowMs: Date.now,
     api: apiRoutes(deps),
     pages: new Hono<Env>().route("/", pageRoutes(deps)).route(
       "/",
