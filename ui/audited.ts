@@ -40,9 +40,13 @@ function auditedVm(vm: Backend["vm"], recorded: Recorded): Backend["vm"] {
     history: (name, options) => vm.history(name, options),
     openConsole: (name, kind) => vm.openConsole(name, kind),
     create: (body, actor) => {
-      const disks = body.disks.map((disk) => disk.kind === "new" ? "new" : `${disk.kind} ${disk.path}`).join(", ");
-      return recorded({ actor, action: "vm.create", subject: body.name, detail: `disks: ${disks || "none"}` }, () =>
-        vm.create(body, actor));
+      const disks = body.disks.map((disk) => disk.kind === "new" ? "new" : `${disk.kind} ${disk.path}`).join(
+        ", ",
+      );
+      return recorded(
+        { actor, action: "vm.create", subject: body.name, detail: `disks: ${disks || "none"}` },
+        () => vm.create(body, actor),
+      );
     },
     act: (name, action, actor) =>
       recorded({ actor, action: actionName(action), subject: name }, () => vm.act(name, action, actor)),
@@ -50,11 +54,17 @@ function auditedVm(vm: Backend["vm"], recorded: Recorded): Backend["vm"] {
       recorded({ actor, action: "vm.switchover", subject: name }, () => vm.switchover(name, actor)),
     remove: (name, options, actor) => {
       const detail = options.disks ? "with its disks" : "its disks are kept";
-      return recorded({ actor, action: "vm.delete", subject: name, detail }, () => vm.remove(name, options, actor));
+      return recorded(
+        { actor, action: "vm.delete", subject: name, detail },
+        () => vm.remove(name, options, actor),
+      );
     },
     update: (name, patch, actor) => {
       const detail = `keys: ${Object.keys(patch.spec).join(", ")}`;
-      return recorded({ actor, action: "vm.change", subject: name, detail }, () => vm.update(name, patch, actor));
+      return recorded(
+        { actor, action: "vm.change", subject: name, detail },
+        () => vm.update(name, patch, actor),
+      );
     },
   };
 }
@@ -99,7 +109,12 @@ export function auditedBackend(backend: Backend, audit: Pick<Audit, "append">): 
       settings: () => alerts.settings(),
       configure: (settings, actor) => {
         const names = settings.channels.map(({ name, kind }) => `${kind} ${name}`).join(", ");
-        const deed = { actor, action: "alert.configure", subject: "", detail: `channels: ${names || "none"}` };
+        const deed = {
+          actor,
+          action: "alert.configure",
+          subject: "",
+          detail: `channels: ${names || "none"}`,
+        };
         return recorded(deed, () => alerts.configure(settings, actor));
       },
       test: (channel, actor) =>

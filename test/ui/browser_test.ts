@@ -17,6 +17,9 @@ const WAIT_MS = 20_000;
 /** ISERVFT_SCREENSHOTS=all: each page in each language, theme and size. */
 const ALL = Deno.env.get("ISERVFT_SCREENSHOTS") === "all";
 
+/** ISERVFT_PAGES=home,vm: only these. */
+const ONLY = Deno.env.get("ISERVFT_PAGES")?.split(",");
+
 /** What axe says that matters. */
 interface Violation {
   id: string;
@@ -116,7 +119,9 @@ async function lookAtAll(chromium: Browser, size: Size): Promise<string[]> {
       reducedMotion: "reduce",
     });
     if (lookedAt(language, size)) await context.addInitScript({ content: axeSource });
-    for (const listed of PAGES) wrong.push(...await look(context, { web, listed, language, size }));
+    for (const listed of PAGES.filter(({ name }) => ONLY?.includes(name) ?? true)) {
+      wrong.push(...await look(context, { web, listed, language, size }));
+    }
     await context.close();
   }
   return wrong;

@@ -159,7 +159,13 @@ function KindFields(
   const { t } = context;
   const ca = (
     <AreaField
-      {...{ t, form, name: "ca", label: `${t("alerts.ca")} (${t("form.optional")})`, hint: t("alerts.ca.hint") }}
+      {...{
+        t,
+        form,
+        name: "ca",
+        label: `${t("alerts.ca")} (${t("form.optional")})`,
+        hint: t("alerts.ca.hint"),
+      }}
       rows={3}
     />
   );

@@ -39,7 +39,8 @@ export const PAIRING = {
   "pair.rotate": "New identity for this node",
   "pair.rotate.text":
     "The node makes a new key and certificate, and tells the other node, which accepts the old one until it has seen the new one. The pair stays, and no VM notices.",
-  "pair.rotate.witness": "If a witness decides: tell it this node's new ID afterwards, or it will refuse this node.",
+  "pair.rotate.witness":
+    "If a witness decides: tell it this node's new ID afterwards, or it will refuse this node.",
   "pair.rotate.go": "Make a new identity",
   "pair.replace": "Replace the other node",
   "pair.replace.text": "Afterwards pair with the new node as the first time.",
