@@ -206,6 +206,7 @@ export class Attempt implements AsyncDisposable {
         });
       }
       state.busy = link;
+      const late = setTimeout(() => link.end("it did not go on in time"), this.#options.limits.handshakeMs);
       try {
         const invitation = {
           salt: state.salt,
@@ -216,6 +217,7 @@ export class Attempt implements AsyncDisposable {
         if (this.#state === state) this.#compare(compared, visitor.address);
         else await link.bye(REFUSAL.cancelled);
       } finally {
+        clearTimeout(late);
         state.busy = null;
       }
     } catch (error) {

@@ -280,7 +280,8 @@ class Pairing implements PairControl {
 
   /** Tells the channel whom to accept, and where to look. */
   #know(): void {
-    this.#node.know(this.#record.known(this.settings()));
+    const hosts = this.#interfaces().map(({ address }) => address);
+    this.#node.know(this.#record.known(this.settings(), { hosts, port: this.port }));
     const { key } = this.#record;
     if (key === null) {
       this.#paths?.[Symbol.dispose]();

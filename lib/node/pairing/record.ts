@@ -100,15 +100,16 @@ export class PairRecord {
     this.#held = null;
   }
 
-  /** For the channel. */
-  known(settings: PairSettings | null): KnownPeer | null {
+  /** For the channel. `own`: where this node listens itself, which machines with the same inner networks (containers) may share. */
+  known(settings: PairSettings | null, own: { hosts: readonly string[]; port: number }): KnownPeer | null {
     const key = this.key;
     if (this.#held === null || key === null) return null;
     const { peer, state } = this.#held.pair;
     const paths = [settings?.link_a, settings?.link_b, settings?.lan].flatMap((path): Target[] =>
       path === null || path === undefined ? [] : [{ host: path.peer, port: peer.port, local: path.local }]
     );
-    const others = peer.addresses.filter((host) => !paths.some((path) => path.host === host));
+    const isOwn = (host: string) => peer.port === own.port && own.hosts.includes(host);
+    const others = peer.addresses.filter((host) => !paths.some((path) => path.host === host) && !isOwn(host));
     const targets = [...paths, ...others.map((host) => ({ host, port: peer.port }))];
     return { ids: this.ids, name: peer.name, key, targets, settled: state === "paired" };
   }

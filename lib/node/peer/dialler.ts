@@ -74,7 +74,10 @@ export interface DiallerOptions {
   wanted(): boolean;
   /** Tries one; resolves when it stands or has failed. Never rejects. */
   attempt(target: Target, signal: AbortSignal): Promise<void>;
+  /** The longest pause between two rounds, ms. */
   retryMs: number;
+  /** The pause after a refusal that only a person can change, ms; null: there was none. */
+  refusedMs(): number | null;
   random(): number;
 }
 
@@ -105,7 +108,7 @@ export class Dialler implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { targets, wanted, attempt, retryMs, random } = this.#options;
+    const { targets, wanted, attempt, retryMs, refusedMs, random } = this.#options;
     let pause = FIRST_RETRY_MS;
     while (!this.#stopped) {
       if (!wanted()) {
@@ -122,7 +125,7 @@ export class Dialler implements AsyncDisposable {
       }
       await Promise.all(attempts);
       if (this.#stopped || !wanted()) continue;
-      await this.#sleep(pause * (0.75 + random() / 2));
+      await this.#sleep((refusedMs() ?? pause) * (0.75 + random() / 2));
       pause = Math.min(retryMs, pause * 2);
     }
   }

@@ -4,7 +4,6 @@
  * connection before that. A newer connection takes the place of the older one, which may be dead without having been missed; but of several
  * that were made at the same time the first one stays. */
 
-import { Allowance } from "../../admission.ts";
 import { EdgeError } from "../../errors.ts";
 import type { Duplex } from "../../model/backend.ts";
 import { PinnedServer, type Visitor } from "../../pinned_server.ts";
@@ -26,10 +25,14 @@ import {
 } from "./greeting.ts";
 import { Link } from "./link.ts";
 import { fromBody, type Introduction, type Offer, openingSchema, type Refusal, TYPE } from "./messages.ts";
+import { Presence } from "./presence.ts";
 import { Session, type SessionContext, type SessionPeer } from "./session.ts";
+import { Strangers } from "./strangers.ts";
 import type { StreamHandler } from "./streams.ts";
 import type { PeerNodeOptions } from "./types.ts";
 
+/** A node that was turned away comes back this many times more rarely. */
+const TURNED_AWAY = 10;
 /** The other node says within this which connection it keeps, ms. */
 const CHOICE_MS = 5000;
 
@@ -49,22 +52,23 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   readonly #links = new Set<Link>();
   readonly #work = new Set<Promise<void>>();
-  readonly #strangers = new Allowance({ burst: 5, perSecond: 1 / 60, nowMs: () => performance.now() });
+  readonly #strangers = new Strangers(() => performance.now());
   #identity: Identity;
   #known: KnownPeer | null = null;
   #active: Session | null = null;
-  #reachable = false;
-  #since: number;
-  #why = "it has not been heard since this node's service started";
-  #grace: ReturnType<typeof setTimeout> | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #presence: Presence;
   readonly #clock = new ClockSamples();
   #stopped = false;
+  /** The other node was reached, and will not have this one: a person has to do something. */
+  #turnedAway = false;
 
   private constructor(options: PeerNodeOptions) {
     this.#options = options;
     this.#identity = options.identity;
-    this.#since = options.now();
+    this.#presence = new Presence(options.now, (reachable, why) => {
+      options.events.reached(reachable, why);
+      this.#changed();
+    });
     const { heartbeatMs, silentMs, now } = options;
     const began = performance.now();
     const starting = () => performance.now() - began < options.startingMs;
@@ -74,13 +78,14 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
       credentials: options.identity,
       limits: options.admission,
       visited: (visitor) => this.#run(this.#visited(visitor)),
-      failed: (error) => this.#why = error.message,
+      failed: (error) => this.#presence.why = error.message,
     });
     this.#dialler = new Dialler({
       targets: () => this.#known?.targets ?? [],
       wanted: () => this.#wanted(),
       attempt: (target, signal) => this.#dial(target, signal),
       retryMs: options.retryMs,
+      refusedMs: () => this.#turnedAway ? TURNED_AWAY * options.retryMs : null,
       random: Math.random,
     });
   }
@@ -117,16 +122,16 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   }
 
   get reachable(): boolean {
-    return this.#reachable;
+    return this.#presence.reachable;
   }
 
   get since_ms(): number {
-    return this.#since;
+    return this.#presence.since;
   }
 
   /** Why it is not reachable. */
   get why(): string {
-    return this.#why;
+    return this.#presence.why;
   }
 
   get rtt_us(): number | null {
@@ -152,6 +157,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   know(known: KnownPeer | null): void {
     const before = this.#known;
     this.#known = known;
+    this.#turnedAway = false;
     const active = this.#active;
     const stays = active !== null && known !== null && known.ids.includes(active.peer.id);
     if (!stays && active !== null) {
@@ -174,8 +180,9 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   }
 
   async call(method: string, params: unknown, options: { timeout_ms?: number } = {}): Promise<unknown> {
-    const session = await this.#session();
-    return await session.calls.call(method, { params, ms: options.timeout_ms ?? CALL_MS });
+    const ms = options.timeout_ms ?? CALL_MS;
+    const session = await this.#session(ms);
+    return await session.calls.call(method, { params, ms });
   }
 
   answer(method: string, handler: Handler): void {
@@ -183,7 +190,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   }
 
   async open(method: string, params: unknown): Promise<Duplex> {
-    return await (await this.#session()).streams.open(method, params);
+    return await (await this.#session(CALL_MS)).streams.open(method, params);
   }
 
   answerStream(method: string, handler: StreamHandler): void {
@@ -198,25 +205,20 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   /** Ends it all; tells the other node. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#grace);
+    this.#presence.stop();
     await this.#active?.bye(STOPPING);
     for (const link of this.#links) link.end("this node's service was stopped");
     await this.#dialler[Symbol.asyncDispose]();
     await this.#server[Symbol.asyncDispose]();
-    for (const wake of this.#waiting.splice(0)) wake();
     await Promise.allSettled(this.#work);
   }
 
   /** The session to use; within the grace after one broke it is waited for. */
-  async #session(): Promise<Session> {
+  async #session(ms: number): Promise<Session> {
     if (this.#known === null) throw unreachable("this node is not paired");
-    while (this.#active === null && this.#reachable && !this.#stopped) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    if (this.#active === null) {
-      throw unreachable(`${this.#known?.name ?? "the other node"} is not heard: ${this.#why}`);
-    }
-    return this.#active;
+    if (this.#active === null) await this.#presence.settled(ms);
+    if (this.#active !== null) return this.#active;
+    throw unreachable(`${this.#known?.name ?? "the other node"} is not heard: ${this.#presence.why}`);
   }
 
   #run(work: Promise<void>): void {
@@ -269,8 +271,11 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       link?.end(why);
-      if (this.#active === null) this.#why = why;
-      if (error instanceof Refused) this.#options.events.refused(error.refusal);
+      if (this.#active === null) this.#presence.why = why;
+      if (error instanceof Refused) {
+        this.#turnedAway = ["not_paired", "version", "key"].includes(error.refusal.code);
+        this.#options.events.refused(error.refusal);
+      }
     } finally {
       clearTimeout(late);
     }
@@ -303,7 +308,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   }
 
   async #stranger(link: Link, { theirs, address }: { theirs: string; address: string }): Promise<void> {
-    if (this.#strangers.take() === 0) this.#options.events.stranger({ address, id: theirs });
+    if (this.#strangers.tells(theirs)) this.#options.events.stranger({ address, id: theirs });
     const busy = this.#options.events.isPairingWith(theirs);
     await link.bye(
       busy ? { code: "busy", error: "the two nodes are being paired", hint: "Wait a moment." } : {
@@ -361,36 +366,19 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
     if (known === null || !known.ids.includes(session.peer.id)) return session.end("the pair was dissolved");
     const older = this.#active;
     this.#active = session;
-    clearTimeout(this.#grace);
+    this.#turnedAway = false;
     session.ended.then((why) => this.#lost(session, { why, now: session.refusal !== null }));
     older?.end("a newer connection has taken its place");
     this.#options.events.met(session.peer);
-    for (const wake of this.#waiting.splice(0)) wake();
-    if (!this.#reachable) this.#reach(true, "");
+    this.#presence.met();
   }
 
   /** The session is over. Unless the other node said so, another one may take its place before it is called unreachable. */
   #lost(session: Session, { why, now }: { why: string; now: boolean }): void {
     if (session !== this.#active) return;
     this.#active = null;
-    this.#why = why;
-    clearTimeout(this.#grace);
-    const left = now ? 0 : this.#options.silentMs - session.silentForMs;
-    if (left <= 0) this.#unreachable();
-    else if (!this.#stopped) this.#grace = setTimeout(() => this.#unreachable(), left);
+    this.#presence.lost(why, now ? 0 : this.#options.silentMs - session.silentForMs);
     this.#dialler.wake();
-  }
-
-  #unreachable(): void {
-    if (this.#active === null && this.#reachable) this.#reach(false, this.#why);
-    for (const wake of this.#waiting.splice(0)) wake();
-  }
-
-  #reach(reachable: boolean, why: string): void {
-    this.#reachable = reachable;
-    this.#since = this.#options.now();
-    this.#options.events.reached(reachable, why);
-    this.#changed();
   }
 
   #changed(): void {
