@@ -5,8 +5,10 @@ import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { flag, option } from "@optique/core/primitives";
 import { choice, integer, string } from "@optique/core/valueparser";
+import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { EVENT_SUBJECTS, type EventView, eventView } from "../model/event.ts";
+import { AGAIN_MS } from "./follow.ts";
 import { type Cli, type Noun, runNoun, verb } from "./noun.ts";
 import { eventLine } from "./says.ts";
 import { since } from "./values.ts";
@@ -49,6 +51,7 @@ async function follow(given: Given, said: { cli: Cli; events: readonly EventView
       after = read.data.event.id;
       if (isWanted(read.data.event, given)) print(read.data.event);
     }
+    await pause(AGAIN_MS, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -1,11 +1,15 @@
 /** Waiting for what a node does, with its progress: each change is pushed, nothing is asked again and again. */
 
 import type { z } from "zod";
+import { setTimeout as pause } from "node:timers/promises";
 import { EdgeError } from "../errors.ts";
 import { snapshotView } from "../model/snapshot.ts";
 import type { JobView, VmView } from "../model/vm.ts";
 import type { Cli } from "./noun.ts";
 import { ProgressBar } from "./terminal.ts";
+
+/** Between a stream's end and the next one. */
+export const AGAIN_MS = 500;
 
 type SnapshotView = z.infer<typeof snapshotView>;
 
@@ -31,6 +35,7 @@ export async function until<T>(cli: Cli, look: (snapshot: SnapshotView) => T | u
     } finally {
       stop.abort();
     }
+    await pause(AGAIN_MS);
   }
 }
 

@@ -22,9 +22,11 @@ function readLine(): string | null {
 }
 
 /** Reads a line that is not shown. The terminal makes no lines in raw mode: they are made here. */
-function readHidden(): string | null {
+function readHidden(question: () => void): string | null {
+  // Before the question: what is typed at once is not shown either.
   Deno.stdin.setRaw(true);
   try {
+    question();
     const bytes: number[] = [];
     const one = new Uint8Array(1);
     for (;;) {
@@ -67,9 +69,13 @@ export const realTerminal: Terminal = {
   },
   ask(question, options = {}) {
     if (!Deno.stdin.isTerminal()) return Promise.resolve(null);
-    this.draw(question);
-    const answer = options.secret === true ? readHidden() : readLine();
-    if (options.secret === true) this.draw("\n");
+    const ask = () => this.draw(question);
+    if (options.secret !== true) {
+      ask();
+      return Promise.resolve(readLine());
+    }
+    const answer = readHidden(ask);
+    this.draw("\n");
     return Promise.resolve(answer);
   },
   env: (name) => Deno.env.get(name),

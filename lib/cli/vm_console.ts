@@ -143,7 +143,6 @@ async function runConsole(name: string, cli: Cli): Promise<void> {
     throw new EdgeError("There is no terminal", { op: "open the console", hint: "" });
   }
   const client = await cli.client();
-  cli.io.err(`Attached to ${plain(name)}; Ctrl-] ends it.`);
   const ending = await attach(client.webSocket(`/vms/${encodeURIComponent(name)}/console/serial`), {
     where: client.where,
     ends: {
@@ -151,6 +150,8 @@ async function runConsole(name: string, cli: Cli): Promise<void> {
       output: (bytes) => terminal.write(bytes),
       setRaw: (raw) => {
         if (terminal.input) Deno.stdin.setRaw(raw);
+        // Now, since what is typed from here on is the VM's. In raw mode a line needs its carriage return.
+        if (raw) terminal.draw(`Attached to ${plain(name)}; Ctrl-] ends it.\r\n`);
       },
     },
   });
