@@ -37,12 +37,15 @@ function isWanted(event: EventView, given: Given): boolean {
 }
 
 /** Those so far, then each as it happens, until Ctrl-C. */
-async function follow(given: Given, said: { cli: Cli; events: readonly EventView[]; signal: AbortSignal }) {
+async function follow(
+  given: Given,
+  said: { cli: Cli; events: readonly EventView[]; newest: number; signal: AbortSignal },
+) {
   const { cli, events, signal } = said;
   const print = (event: EventView) => cli.io.out(cli.json ? JSON.stringify(event) : eventLine(cli.io, event));
   for (const event of events) print(event);
   const client = await cli.client();
-  let after = events.at(-1)?.id;
+  let after = Math.max(said.newest, events.at(-1)?.id ?? 0);
   // A stream ends after a while so that its reader is asked who it is again: the next one goes on where it ended.
   while (!signal.aborted) {
     for await (const record of client.records("/events/stream", { signal, query: { after } })) {
@@ -57,15 +60,17 @@ async function follow(given: Given, said: { cli: Cli; events: readonly EventView
 
 async function runEvents(given: Given, cli: Cli): Promise<number> {
   const client = await cli.client();
-  const newest = await client.ask("GET", "/events", { schema: z.array(eventView), query: filterOf(given) });
-  const events = newest.reverse();
+  const schema = z.array(eventView);
+  // Before those that are shown: what happens from here on is neither missed nor told twice, whatever the filter.
+  const newest = (await client.ask("GET", "/events", { schema, query: { limit: 1 } }))[0]?.id ?? 0;
+  const events = (await client.ask("GET", "/events", { schema, query: filterOf(given) })).reverse();
   if (!given.follow) {
     cli.answer(events, () => events.map((event) => eventLine(cli.io, event)));
     return 0;
   }
   const stop = new AbortController();
   using _interrupt = cli.io.terminal?.onInterrupt(() => stop.abort());
-  await follow(given, { cli, events, signal: stop.signal });
+  await follow(given, { cli, events, newest, signal: stop.signal });
   return 0;
 }
 

@@ -57,7 +57,8 @@ Deno.test("at a terminal the console echoes byte by byte, and Ctrl-] gives the t
   });
   equal(ended.code, 0, ended.shown);
   // Ctrl-C went to the VM: it ended nothing here.
-  match(ended.shown, /login\x03[^]*Detached; the VM goes on\./);
+  ok(ended.shown.includes("login\x03"), ended.shown);
+  match(ended.shown, /Detached; the VM goes on\./);
 });
 
 Deno.test("at a terminal a password is asked for twice and is not shown", async () => {
