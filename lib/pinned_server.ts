@@ -116,7 +116,7 @@ export class PinnedServer implements AsyncDisposable {
     this.#options.visited({
       socket,
       certificate: socket.getPeerCertificate()?.raw,
-      address: socket.remoteAddress ?? "?",
+      address: (socket.remoteAddress ?? "?").replace(/^::ffff:/, ""),
       proven: () => raw !== undefined && this.#admission.leave(raw),
     });
   }
