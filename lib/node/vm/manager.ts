@@ -9,13 +9,14 @@ import { servedDisks } from "../../vm/spec.ts";
 import { Actions } from "./actions.ts";
 import { Consoles } from "./consoles.ts";
 import { logLines, LOGS } from "./logs.ts";
-import { clearAway, imageBytes } from "./images.ts";
+import { imageBytes } from "./images.ts";
+import { Incoming } from "./incoming.ts";
 import { Members, missing } from "./members.ts";
 import { portOf } from "./host_file.ts";
 import { checkNewVm, type FinishedDisk, newRecord } from "./new_vm.ts";
 import type { VmManagerOptions } from "./options.ts";
 import { hasVm } from "./phases.ts";
-import type { Tombstone, VmRecord, VmReport } from "./records.ts";
+import type { VmRecord, VmReport } from "./records.ts";
 
 import { Reports } from "./reports.ts";
 import { SettingsSync } from "./settings_sync.ts";
@@ -27,8 +28,6 @@ export type { FinishedDisk };
 
 /** How often listeners hear of changes at most. */
 const TELL_MS = 100;
-/** How long a deleted VM's runner may take to end. */
-const GONE_MS = 20_000;
 
 export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   readonly #options: VmManagerOptions;
@@ -36,6 +35,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   readonly #members: Members;
   readonly #reports: Reports;
   readonly #sync: SettingsSync;
+  readonly #incoming: Incoming;
   readonly #actions: Actions;
   readonly #consoles: Consoles;
   readonly #watch: Disposable;
@@ -44,7 +44,6 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   readonly #sampled = new Map<string, number>();
   #lines = "";
   #telling: ReturnType<typeof setTimeout> | undefined;
-  #removing: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(options: VmManagerOptions) {
@@ -66,14 +65,23 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
         this.#tellSoon();
       },
     });
+    this.#incoming = new Incoming({
+      store: this.#store,
+      members: this.#members,
+      run: places.run,
+      changed: () => {
+        this.#sync.changed();
+        this.#changed();
+      },
+    });
     this.#sync = new SettingsSync({
       store: this.#store,
       peer,
       id: () => options.node().id,
-      runsHere: (name) => this.#members.reports().some((one) => one.name === name && hasVm(one.phase)),
-      take: (record) => this.#take(record),
-      remove: (stone) => this.#forgetSoon(stone),
-      warn: (name, text) => this.#members.tell(name, "warning", { code: "vm.alarm", params: { text } }),
+      runsHere: (name) => this.#members.runsHere(name),
+      take: (record) => this.#incoming.take(record),
+      remove: (stone) => this.#incoming.remove(stone),
+      warn: (name, text) => this.#members.warn(name, text),
       onChange: () => this.#changed(),
     });
     this.#actions = new Actions({
@@ -115,6 +123,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       });
     }
     await manager.#members.open();
+    manager.#sync.begin();
     return manager;
   }
 
@@ -169,8 +178,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     try {
       await this.act(name, "start", actor);
     } catch (error) {
-      const text = `It was made, and is not started: ${errorText(error).slice(0, 800)}`;
-      this.#members.tell(name, "warning", { code: "vm.alarm", params: { text }, actor });
+      this.#members.warn(name, `It was made, and is not started: ${errorText(error).slice(0, 800)}`);
     }
   }
 
@@ -202,7 +210,12 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     if (!ok) {
       throw new ProblemError("refused", { detail: `${name} cannot be deleted: ${why}`, hint: "Stop it." });
     }
-    const kept = await this.#forget({ uuid: record.uuid, name, at: this.#at(), disks: options.disks });
+    const kept = await this.#incoming.forget({
+      uuid: record.uuid,
+      name,
+      at: this.#at(),
+      disks: options.disks,
+    });
     const params = { disks: kept === null ? "deleted" : `kept, in ${kept}` };
     this.#members.tell(name, "warning", { code: "vm.deleted", params, actor });
     await this.#sync.share();
@@ -276,7 +289,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     await this.#sync[Symbol.asyncDispose]();
     await this.#reports[Symbol.asyncDispose]();
     await this.#consoles[Symbol.asyncDispose]();
-    await this.#removing;
+    await this.#incoming.settled();
     await this.#members[Symbol.asyncDispose]();
     this.#listeners.clear();
   }
@@ -317,49 +330,6 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     this.#members.get(name).look();
     this.#sync.changed();
     this.#changed();
-  }
-
-  /** Settings from the other node. */
-  #take(record: VmRecord): void {
-    this.#store.put(record);
-    const told = (error: unknown) =>
-      this.#members.tell(record.name, "critical", {
-        code: "vm.alarm",
-        params: { text: `This node cannot take the VM: ${errorText(error).slice(0, 800)}` },
-      });
-    this.#members.add(record.name).then(() => this.#members.furnish(record)).catch(told);
-  }
-
-  #forgetSoon(stone: Tombstone): void {
-    this.#removing = this.#removing.then(() => this.#forget(stone)).then(() => {}).catch((error) =>
-      this.#members.tell(stone.name, "warning", { code: "vm.alarm", params: { text: errorText(error) } })
-    );
-  }
-
-  /** Its runner is ended first: it may still wait here for the other node. */
-  async #forget(stone: Tombstone): Promise<string | null> {
-    const kept = this.#store.get(stone.name);
-    if (kept?.record.uuid !== stone.uuid) {
-      this.#store.forget(stone);
-      return null;
-    }
-    if (kept.record.wanted.running) {
-      this.#store.put({ ...kept.record, wanted: { ...kept.record.wanted, running: false } });
-    }
-    const supervisor = this.#members.get(stone.name);
-    supervisor.look();
-    if (!await supervisor.gone(GONE_MS)) {
-      throw new ProblemError("failed", {
-        detail: `The runner of ${stone.name} has not ended`,
-        hint: "Try again in a minute.",
-      });
-    }
-    await this.#members.drop(stone.name);
-    this.#store.forget(stone);
-    const where = clearAway(this.directoryOf(stone.name), stone);
-    await Deno.remove(`${this.#options.places.run}/${stone.name}`, { recursive: true }).catch(() => {});
-    this.#changed();
-    return where;
   }
 
   #changed(): void {

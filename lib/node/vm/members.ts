@@ -117,6 +117,16 @@ export class Members implements AsyncDisposable {
     this.#options.manager.recorder.event(vmEvent(name, severity, said));
   }
 
+  /** A warning about a VM. */
+  warn(name: string, text: string): void {
+    this.tell(name, "warning", { code: "vm.alarm", params: { text } });
+  }
+
+  /** This node's runner has the VM. */
+  runsHere(name: string): boolean {
+    return this.#supervisors.get(name)?.hasVm ?? false;
+  }
+
   /** Makes the images that this node lacks: empty ones, that the first sync fills. One that was here once is never made anew. */
   async furnish(record: VmRecord): Promise<void> {
     const { store, manager } = this.#options;

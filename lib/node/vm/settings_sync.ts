@@ -1,6 +1,7 @@
 /** Brings the settings of the VMs to the other node, and its own here: at each change, and when it is heard again. */
 
 import { createHash } from "node:crypto";
+import { ProblemError } from "../../model/problem.ts";
 import type { SwitchoverView } from "../../model/vm.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { merge } from "./merge.ts";
@@ -43,6 +44,7 @@ export class SettingsSync implements AsyncDisposable {
   #running: Promise<void> | null = null;
   #again = false;
   #closed = false;
+  #begun = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #clashes = new Set<string>();
 
@@ -50,21 +52,28 @@ export class SettingsSync implements AsyncDisposable {
     this.#options = options;
     const { peer } = options;
     peer.answer(INDEX, (params) => {
+      this.#ready();
       this.#compare(settingsIndex.parse(params));
       return Promise.resolve(this.#index());
     });
     peer.answer(ONE, (params) => {
+      this.#ready();
       const { name, mine } = settingsQuestion.parse(params);
       this.#merge(name, mine);
       return Promise.resolve(this.#one(name));
     });
     this.#watch = peer.onChange(() => this.changed());
+  }
+
+  /** Begins. Before, it is not known here what runs. */
+  begin(): void {
+    this.#begun = true;
     this.changed();
   }
 
   /** Something changed, here or with the other node. */
   changed(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#begun) return;
     clearTimeout(this.#timer);
     if (this.#running !== null) {
       this.#again = true;
@@ -92,6 +101,11 @@ export class SettingsSync implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#again = false;
     await this.#running;
+  }
+
+  #ready(): void {
+    if (this.#begun && !this.#closed) return;
+    throw new ProblemError("peer_unreachable", { detail: "The service is beginning", hint: "Ask again." });
   }
 
   async #exchange(): Promise<void> {
@@ -186,6 +200,7 @@ export class SettingsSync implements AsyncDisposable {
       return warn(record.name, `There are ${VMS_MAX} VMs here already: this one is on the other node alone.`);
     }
     take(record);
+    // What was made of it here, if anything was, goes back.
     store.note(record.name, { peer_has: record.revision, peer_id: this.#options.peer.peer?.id ?? "" });
   }
 

@@ -80,6 +80,8 @@ export class Supervisor implements AsyncDisposable {
   /** The runner told that the VM ended in order. */
   #stopped = false;
   #signalled = false;
+  /** This runner had the VM when it said something last; one that was adopted, when the service before this one heard it. */
+  #had = false;
   /** It was adopted, and has not said yet what happened while nobody looked. */
   #unseen = false;
   #said: { step: Step; at_ms: number } = { step: null, at_ms: 0 };
@@ -105,6 +107,7 @@ export class Supervisor implements AsyncDisposable {
     if (running !== null) {
       this.#take(running);
       this.#unseen = true;
+      this.#had = this.#options.held();
       this.#options.tell("info", "vm.runner_adopted");
     } else if (this.#options.held() && this.#metadata?.role === "stopped") {
       this.#options.onEnded(); // while nobody looked
@@ -122,6 +125,11 @@ export class Supervisor implements AsyncDisposable {
 
   get running(): boolean {
     return this.#process !== null;
+  }
+
+  /** The VM is here, as far as is known: it does not go away because its runner stands still for a moment. */
+  get hasVm(): boolean {
+    return this.#process !== null && this.#had;
   }
 
   get status(): RunnerStatus | null {
@@ -253,6 +261,7 @@ export class Supervisor implements AsyncDisposable {
     this.#started_ms = this.#options.now();
     this.#stopped = false;
     this.#signalled = false;
+    this.#had = false;
     this.#link = new RunnerLink({
       socket: `${this.#options.runDir}/runner.sock`,
       onEvent: (event) => this.#heard(event),
@@ -274,6 +283,7 @@ export class Supervisor implements AsyncDisposable {
     await link?.[Symbol.asyncDispose]();
     this.#metadata = this.#readMetadata();
     const record = this.#options.record();
+    if (record?.wanted.running === false && this.#options.held()) this.#options.onHeld(false);
     const inOrder = this.#stopped || (code === 0 && !this.#signalled && this.#metadata?.role === "stopped");
     this.#start_at_ms = this.#options.now() + (code === LOCKED ? 1000 : 0);
     if (record?.wanted.running === true && code !== LOCKED && !this.#signalled) {
@@ -327,6 +337,7 @@ export class Supervisor implements AsyncDisposable {
         this.#options.onTakenOver();
       }
       this.#unseen = false;
+      this.#had = held;
       if (held !== this.#options.held()) this.#options.onHeld(held);
       if (held && status.phase !== "starting") this.#failed = "";
     }

@@ -66,6 +66,38 @@ Deno.test("a stale look is refused, and so is a VM of the same name, with nothin
   });
 });
 
+Deno.test("a VM that runs is neither stopped nor deleted by what somebody wanted on the other node while they were apart", async () => {
+  await using nodes = await Nodes.make();
+  const a = await nodes.open("a");
+  let b = await nodes.open("b");
+  await nodes.add(a);
+  await a.act(VM, "start", "local");
+  await until(b, () => view(b).state === "unprotected");
+  const edit = (change: (state: { settings: VmRecord }) => void) => {
+    const state = JSON.parse(Deno.readTextFileSync(`${nodes.place("b")}/state.json`));
+    change(state);
+    Deno.writeTextFileSync(`${nodes.place("b")}/state.json`, JSON.stringify(state));
+  };
+  await nodes.close(b);
+  edit(({ settings }) => {
+    settings.revision += 5;
+    settings.wanted.running = false;
+  });
+  b = await nodes.open("b");
+  await until(b, () => view(b).wanted.running && view(b).state === "unprotected");
+  assert.equal(view(a).wanted.running, true);
+  await nodes.close(b);
+  const uuid = a.reports().here[0]?.uuid ?? "";
+  const stone = { uuid, name: VM, at: "2026-01-01", disks: true };
+  Deno.writeTextFileSync(`${nodes.directory}/b/vms/tombstones.json`, JSON.stringify([stone]));
+  Deno.removeSync(`${nodes.place("b")}/state.json`);
+  b = await nodes.open("b");
+  await until(b, () => b.views().length === 1 && view(b).state === "unprotected");
+  assert.equal(view(a).state, "unprotected");
+  assert.notEqual(a.reports().here[0]?.uuid, uuid);
+  assert.equal(nodes.starts("a").length, 1);
+});
+
 Deno.test("a VM that cannot be started yet is made all the same, and says why", async () => {
   await using nodes = await Nodes.make();
   nodes.net.a.peer = null;

@@ -1,0 +1,102 @@
+/** What the other node says of the VMs' settings, done here: VMs that are new or changed, and VMs that are deleted. What runs here goes on,
+ * whatever somebody wanted on the other node while the two were apart. */
+
+import { errorText } from "../../errors.ts";
+import { ProblemError } from "../../model/problem.ts";
+import { clearAway } from "./images.ts";
+import type { Members } from "./members.ts";
+import type { Tombstone, VmRecord } from "./records.ts";
+import type { VmStore } from "./store.ts";
+
+/** How long a deleted VM's runner may take to end. */
+const GONE_MS = 20_000;
+
+export interface IncomingOptions {
+  store: VmStore;
+  members: Members;
+  /** The run directory. */
+  run: string;
+  /** This node's settings are others now. */
+  changed(): void;
+}
+
+export class Incoming {
+  readonly #options: IncomingOptions;
+  #removing: Promise<void> = Promise.resolve();
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+  }
+
+  /** Settings that count from now on. */
+  take(theirs: VmRecord): void {
+    const { store, members, changed } = this.#options;
+    const { wanted, name } = theirs;
+    // A VM is stopped where it runs, by an order that reached it there.
+    const keeps = !wanted.running && store.get(name)?.record.wanted.running === true &&
+      members.runsHere(name);
+    const record = keeps
+      ? { ...theirs, wanted: { ...wanted, running: true }, revision: theirs.revision + 1 }
+      : theirs;
+    store.put(record);
+    if (keeps) {
+      members.warn(name, "On the other node it was not wanted to run, but it runs here, and goes on.");
+      changed();
+    }
+    members.add(name).then(() => members.furnish(record)).catch((error) =>
+      members.tell(name, "critical", {
+        code: "vm.alarm",
+        params: { text: `This node cannot take the VM: ${errorText(error).slice(0, 800)}` },
+      })
+    );
+  }
+
+  /** A VM that the other node has deleted. */
+  remove(stone: Tombstone): void {
+    const { store, members, changed } = this.#options;
+    const kept = store.get(stone.name);
+    if (kept?.record.uuid === stone.uuid && kept.record.wanted.running && members.runsHere(stone.name)) {
+      // Another VM from now on, which the other node has not deleted.
+      const { record } = kept;
+      store.put({ ...record, uuid: crypto.randomUUID(), revision: record.revision + 1 });
+      store.forget(stone);
+      members.warn(stone.name, "It was deleted on the other node, but it runs here, and is kept.");
+      return changed();
+    }
+    this.#removing = this.#removing.then(() => this.forget(stone)).then(() => {}).catch((error) =>
+      members.warn(stone.name, errorText(error))
+    );
+  }
+
+  /** Ends with a VM; returns where its images are, null: they are gone. Its runner ends first: it may wait here for the other node. */
+  async forget(stone: Tombstone): Promise<string | null> {
+    const { store, members, changed, run } = this.#options;
+    const kept = store.get(stone.name);
+    if (kept?.record.uuid !== stone.uuid) {
+      store.forget(stone);
+      return null;
+    }
+    if (kept.record.wanted.running) {
+      store.put({ ...kept.record, wanted: { ...kept.record.wanted, running: false } });
+    }
+    const supervisor = members.get(stone.name);
+    supervisor.look();
+    if (!await supervisor.gone(GONE_MS)) {
+      throw new ProblemError("failed", {
+        detail: `The runner of ${stone.name} has not ended`,
+        hint: "Try again in a minute.",
+      });
+    }
+    await members.drop(stone.name);
+    store.forget(stone);
+    const where = clearAway(store.place(stone.name), stone);
+    await Deno.remove(`${run}/${stone.name}`, { recursive: true }).catch(() => {});
+    changed();
+    return where;
+  }
+
+  /** Resolves when what was to be removed is removed. */
+  async settled(): Promise<void> {
+    await this.#removing;
+  }
+}
