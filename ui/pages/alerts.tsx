@@ -324,6 +324,16 @@ async function saveRules(c: Context<Env>, deps: WebDeps) {
   return c.redirect("/settings/alerts", 303);
 }
 
+/** Sends a test; what goes wrong is a result, too. */
+async function tryChannel(deps: WebDeps, { channel, actor }: { channel: string; actor: string }): Promise<Tried> {
+  try {
+    return { channel, ...await deps.backend.alerts.test(channel, actor) };
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    return { channel, ok: false, detail: error.message };
+  }
+}
+
 /** See above. */
 export function alertPageRoutes(deps: WebDeps): Hono<Env> {
   const app = new Hono<Env>();
@@ -343,11 +353,8 @@ export function alertPageRoutes(deps: WebDeps): Hono<Env> {
   app.post("/settings/alerts/test", async (c) => {
     const { principal } = allowedContext(c, deps, "administer");
     const { channel = "" } = textFields(await c.req.parseBody());
-    const tried = await alerts.test(channel, principal.name).catch((error: unknown) => {
-      if (!(error instanceof ProblemError)) throw error;
-      return { ok: false, detail: error.message };
-    });
-    return alertsPage(c, deps, { tried: { channel, ...tried } });
+    const tried = await tryChannel(deps, { channel, actor: principal.name });
+    return alertsPage(c, deps, { tried });
   });
   app.post("/settings/alerts/remove", async (c) => {
     const { principal } = allowedContext(c, deps, "administer");

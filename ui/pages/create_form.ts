@@ -70,8 +70,9 @@ export function without(values: Values, options: { what: "disk" | "nic"; index: 
   return { ...left, [list]: String(count - 1) };
 }
 
-function number(text: string | undefined): number | undefined {
-  return text === undefined || !/^\d{1,9}$/.test(text) ? undefined : Number(text);
+/** NaN where none was typed: left out, the schema's default would stand in for what somebody meant otherwise. */
+function number(text: string | undefined): number {
+  return text === undefined || !/^\d{1,9}$/.test(text) ? NaN : Number(text);
 }
 
 function diskOf(values: Values, index: number) {
@@ -81,10 +82,8 @@ function diskOf(values: Values, index: number) {
       return { kind: "import", path: field("path") ?? "", format: field("format") };
     case "existing":
       return { kind: "existing", path: field("path") ?? "" };
-    default: {
-      const gib = number(field("size_gib"));
-      return { kind: "new", size_mib: gib === undefined ? undefined : gib * GIB_MIB };
-    }
+    default:
+      return { kind: "new", size_mib: number(field("size_gib")) * GIB_MIB };
   }
 }
 
