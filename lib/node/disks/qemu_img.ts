@@ -168,15 +168,11 @@ export async function runQemuImg(run: QemuImgRun, place: QemuImgPlace): Promise<
       throw error;
     }).finally(() => signal.removeEventListener("abort", kill));
     run.signal?.throwIfAborted();
-    if (wall.aborted || status.signal === "SIGXCPU" || status.code === 128 + 24 || status.code === 128 + 9) {
-      throw new ProblemError("invalid", {
-        detail: `qemu-img was ended: it took more than ${
-          Math.ceil(run.cpu_s)
-        } s of processor time, or more memory or time than it may`,
-        hint:
-          "The image is damaged, or made to do harm. Convert it to raw where it comes from, and import that.",
-      });
-    }
+    // When what it runs is killed, some versions of unshare stumble over ending in the same way.
+    const killed = status.signal !== null || status.code > 128 || /^unshare: sigprocmask/m.test(stderr);
+    if (wall.aborted || killed) throw usedUp(run);
+    const jail = /^(?:unshare|mount|chroot|setpriv|prlimit): .*$/m.exec(stderr)?.[0];
+    if (jail !== undefined && status.code !== 0) throw noJail(jail);
     if (status.code === 126 || status.code === 127) throw cannotRun(stderr);
     const complaints = stderr.replaceAll("qemu-img: ", "").replaceAll(/'?\/image'?/g, "the image")
       .replaceAll(/'?\/disk'?/g, "the new disk").trim().replaceAll("\n", "; ");
@@ -187,6 +183,23 @@ export async function runQemuImg(run: QemuImgRun, place: QemuImgPlace): Promise<
   } finally {
     if (root !== "") await Deno.remove(root);
   }
+}
+
+function usedUp(run: QemuImgRun): ProblemError {
+  return new ProblemError("invalid", {
+    detail: `qemu-img was ended: it took more than ${
+      Math.ceil(run.cpu_s)
+    } s of processor time, or more memory or time than it may`,
+    hint: "The image is damaged, or made to do harm. Convert it to raw where it comes from, and import that.",
+  });
+}
+
+function noJail(said: string): ProblemError {
+  return new ProblemError("failed", {
+    detail: `Images are read in a jail, and none can be made here: ${said}`,
+    hint:
+      "Run the node's service on the machine itself, as root: a container that it is in takes these rights away.",
+  });
 }
 
 function cannotRun(said: string): ProblemError {
