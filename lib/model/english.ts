@@ -59,6 +59,7 @@ export const VERDICTS = {
   "if.witness_down": "It is not reachable already: nobody takes over by itself.",
   "if.gateway":
     "The VMs go on, protected; but nobody takes over by itself while the gateway does not answer.",
+  "if.arbiter_idle": "No VM is protected now: nothing depends on it.",
   "if.manual": "There is no arbiter: a person confirms each takeover.",
   "if.unset": "It is not set up.",
 } as const;

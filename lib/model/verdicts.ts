@@ -217,9 +217,10 @@ function lineDies(path: PathView, { pair, vms }: Situation): Home {
   return path.active ? say("ok", "if.line_moves") : say("ok", "if.line_spare");
 }
 
-function arbiterDies(arbiter: ArbiterView): Home {
+function arbiterDies(arbiter: ArbiterView, { vms }: Situation): Home {
   if (arbiter.kind === "manual") return say("info", "if.manual");
   if (arbiter.state === "lost") return say("warning", "if.witness_down", { since: arbiter.since });
+  if (!vms.some((vm) => vm.state === "protected")) return say("info", "if.arbiter_idle");
   return say("info", arbiter.kind === "lan" ? "if.gateway" : "if.witness");
 }
 
@@ -241,6 +242,6 @@ export function whatIf(situation: Situation): WhatIf[] {
         ? say("warning", "if.lan_down", { since: lan.since })
         : say("warning", "if.lan"),
     }]),
-    ...(pair.arbiter === null ? [] : [{ what: "arbiter", verdict: arbiterDies(pair.arbiter) }]),
+    ...(pair.arbiter === null ? [] : [{ what: "arbiter", verdict: arbiterDies(pair.arbiter, situation) }]),
   ];
 }

@@ -102,6 +102,7 @@ Deno.test("what if: a protected VM goes on, an unprotected one dies with its hos
   assert.deepEqual(said("link:b", { pair: pair({ paths: path("b", "unset") }) }), ["if.unset"]);
   assert.deepEqual(said("lan"), ["if.lan"]);
   assert.deepEqual(said("arbiter"), ["if.witness"]);
+  assert.deepEqual(said("arbiter", { vms: [vm("bare", "unprotected")] }), ["if.arbiter_idle"]);
   const dead = pair({ arbiter: { ...pair().arbiter!, state: "lost" } });
   assert.deepEqual(said("node:b", { pair: dead }), ["if.node_waits", "if.node_backup"]);
   const manual = pair({ arbiter: { ...pair().arbiter!, kind: "manual", state: "none" } });

@@ -11,7 +11,7 @@ export interface ListedPage {
   /** Nobody is signed in. */
   stranger?: boolean;
   /** The backend before the page is asked for. Each page begins with a new one's state. */
-  before?(backend: FakeBackend): void;
+  before?(backend: FakeBackend): unknown;
   /** What is done in the page first, e.g. a dialog that is opened. */
   then?(page: Page): Promise<void>;
   /** Answered with this status; 200 unless said. */
@@ -46,7 +46,7 @@ export const PAGES: readonly ListedPage[] = [
   },
   { name: "login", path: "/login", stranger: true },
   { name: "account", path: "/account" },
-  { name: "reauthenticate", path: "/reauthenticate" },
+  { name: "reauthenticate", path: "/reauthenticate", before: (backend) => backend.clock_ms += 600_000 },
   { name: "create", path: "/vms/new" },
   { name: "import", path: "/vms/import" },
   { name: "job", path: "/jobs/job-7" },

@@ -40,8 +40,6 @@ export const SHELL = {
   "retry": "Try again",
   "working": "Working …",
   "done": "Done.",
-  "saved": "Saved.",
-  "list.and": "{list}",
   "error.title": "That did not work",
   "error.hint": "What to do",
   "error.home": "To the home page",

@@ -12,7 +12,6 @@ export const VM = {
   "vm.backup_on": "Copy on",
   "vm.term": "Term",
   "vm.epoch": "Epoch",
-  "vm.revision": "Settings' revision",
   "vm.replicated": "Both nodes have the same settings",
   "vm.actions": "Actions",
   "vm.actions.blocked": "Not possible now",
@@ -112,5 +111,4 @@ export const VM = {
   "act.discard.what": "What this node has of the VM is given up. It is copied again from the other node.",
   "act.yield": "Give way",
   "act.yield.what": "This node lets the other one run the VM, and becomes its copy.",
-  "field.edit.conflict": "The settings were changed meanwhile: look at them again.",
 } as const;

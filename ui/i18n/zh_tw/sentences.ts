@@ -52,6 +52,7 @@ const VERDICTS: Readonly<Record<VerdictCode, string>> = {
   "if.witness": "虛擬機繼續受保護地執行，但在見證機恢復之前無法自動接手。",
   "if.witness_down": "見證機已經無法連線：無法自動接手。",
   "if.gateway": "虛擬機繼續受保護地執行，但在閘道沒有回應期間無法自動接手。",
+  "if.arbiter_idle": "目前沒有受保護的虛擬機：不受影響。",
   "if.manual": "沒有仲裁者：每次接手都由人員確認。",
   "if.unset": "尚未設定。",
 };

@@ -41,8 +41,6 @@ export const ZH_SHELL: Readonly<Record<keyof typeof SHELL, string>> = {
   "retry": "再試一次",
   "working": "處理中…",
   "done": "完成。",
-  "saved": "已儲存。",
-  "list.and": "{list}",
   "error.title": "操作未完成",
   "error.hint": "該怎麼做",
   "error.home": "回首頁",

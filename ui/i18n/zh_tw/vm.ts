@@ -14,7 +14,6 @@ export const ZH_VM: Readonly<Record<keyof typeof VM, string>> = {
   "vm.backup_on": "副本位於",
   "vm.term": "任期",
   "vm.epoch": "週期編號",
-  "vm.revision": "設定版次",
   "vm.replicated": "兩台主機的設定相同",
   "vm.actions": "操作",
   "vm.actions.blocked": "目前無法執行",
@@ -107,5 +106,4 @@ export const ZH_VM: Readonly<Record<keyof typeof VM, string>> = {
   "act.discard.what": "放棄這台主機上的內容，並從另一台主機重新複製。",
   "act.yield": "讓出",
   "act.yield.what": "這台主機讓另一台主機執行虛擬機，自己成為副本。",
-  "field.edit.conflict": "設定在這段期間已被變更：請重新查看。",
 };

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { ENGLISH } from "../../lib/model/english.ts";
+import { EN, type MessageKey } from "../../ui/i18n/en.ts";
+import { acceptedLanguage, translator } from "../../ui/i18n/translator.ts";
+import { ZH_TW } from "../../ui/i18n/zh_tw.ts";
+import { ZH_SENTENCES } from "../../ui/i18n/zh_tw/sentences.ts";
+import { fakeWeb } from "./fake_web.ts";
+import { PAGES } from "./page_list.ts";
+
+function places(pattern: string): string[] {
+  return [...new Set([...pattern.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!))].sort();
+}
+
+Deno.test("each language fills in the same values, in each text and each sentence", () => {
+  const catalogues: [Readonly<Record<string, string>>, Readonly<Record<string, string>>][] = [
+    [EN, ZH_TW],
+    [ENGLISH, ZH_SENTENCES],
+  ];
+  for (const [english, chinese] of catalogues) {
+    assert.deepEqual(Object.keys(chinese).sort(), Object.keys(english).sort());
+    for (const [key, pattern] of Object.entries(english)) {
+      assert.deepEqual(places(chinese[key]!), places(pattern), key);
+    }
+  }
+});
+
+Deno.test("what is said in Chinese is Chinese, in Taiwan's characters and terms", () => {
+  const simplified = /[们这为从对时实络软认启动态备证码机网设复单节]/;
+  const mainland = /軟件|網絡|硬盤|內存|信息|默認|服務器|登錄|數據庫|文件夾|打印/;
+  for (const [key, text] of Object.entries({ ...ZH_TW, ...ZH_SENTENCES })) {
+    // Names, units and formats are the same in both; sentences are not.
+    if (!/\p{Script=Han}/u.test(text)) assert.doesNotMatch(text, /[a-z]{3,} [a-z]{2,}/, key);
+    assert.doesNotMatch(text, mainland, key);
+    assert.doesNotMatch(text, simplified, key);
+  }
+});
+
+Deno.test("numbers, sizes, times and plurals follow the language", () => {
+  const [en, zh] = [translator("en", "Asia/Taipei"), translator("zh-TW", "Asia/Taipei")];
+  assert.equal(en.bytes(14.6e9), "14.6 GB");
+  assert.equal(en.memory(4096), "4 GiB");
+  assert.equal(en.duration(74), "1 min 14 s");
+  assert.equal(zh.duration(74), "1 分鐘 14 秒");
+  assert.equal(en("node.more", { count: 1 }), "1 more VM");
+  assert.equal(en("node.more", { count: 4 }), "4 more VMs");
+  assert.equal(zh("node.more", { count: 1 }), "另有 1 台虛擬機");
+  assert.equal(en.instant("2026-03-17T08:26:50.000Z"), "17 Mar 2026, 16:26:50");
+  assert.equal(zh.instant("2026-03-17T08:26:50.000Z"), "2026年3月17日 16:26:50");
+  assert.equal(en.relative("2026-03-14T08:30:00Z", Date.UTC(2026, 2, 17, 8, 30)), "3 days ago");
+  assert.equal(zh.relative("2026-03-14T08:30:00Z", Date.UTC(2026, 2, 17, 8, 30)), "3 天前");
+});
+
+Deno.test("a sentence of a newer node is shown as that node said it", () => {
+  const zh = translator("zh-TW");
+  assert.equal(zh.say({ code: "vm.of_tomorrow", params: {} }, "Of tomorrow."), "Of tomorrow.");
+  assert.equal(zh.say({ code: "vm.runs", params: {} }, "Runs on press-a."), "Runs on press-a.");
+  assert.equal(zh.say({ code: "arbiter.reachable", params: { arbiter: "witness" } }), "見證機可以連線。");
+});
+
+Deno.test("the browser's language is taken by its weight; any Chinese is ours", () => {
+  assert.equal(acceptedLanguage("zh-TW,zh;q=0.9,en;q=0.8"), "zh-TW");
+  assert.equal(acceptedLanguage("de,en;q=0.8,zh;q=0.3"), "en");
+  assert.equal(acceptedLanguage("fr, zh-Hant;q=0.7, en;q=0.5"), "zh-TW");
+  assert.equal(acceptedLanguage(undefined), "en");
+  assert.equal(acceptedLanguage("x".repeat(5000)), "en");
+});
+
+/** The text of a page that a person reads: without what is marked as English, as data or as code. */
+function readText(html: string): string {
+  return html.replace(
+    /<(script|style|head|option|svg|pre|code|kbd|input|textarea)\b[^>]*>[\s\S]*?<\/\1>/g,
+    " ",
+  )
+    .replace(/<(\w+)[^>]*\blang="en"[^>]*>[\s\S]*?<\/\1>/g, " ")
+    .replace(/<[^>]+>/g, "\n").replace(/&[#\w]+;/g, " ");
+}
+
+/** Runs of English words that no data of the fake explains. */
+function englishRuns(text: string): string[] {
+  return text.split("\n").map((line) => line.trim()).filter((line) =>
+    /[A-Za-z]{2,}( [A-Za-z'-]+){3,}/.test(line.replace(/[\w./:@-]*[\d./:@-][\w./:@-]*/g, "§"))
+  );
+}
+
+Deno.test("no page in Chinese has a sentence that was left in English", async () => {
+  await using web = await fakeWeb();
+  const left: string[] = [];
+  for (const { name, path, stranger, before, status } of PAGES) {
+    web.backend.reset();
+    before?.(web.backend);
+    const cookie = `iservft_language=zh-TW${stranger === true ? "; stranger=1" : ""}`;
+    const answer = await web.request(path, { headers: { cookie, accept: "text/html" } });
+    assert.equal(answer.status, status ?? 200, name);
+    const html = await answer.text();
+    assert.match(html, /<html lang="zh-Hant-TW"/, name);
+    left.push(...englishRuns(readText(html)).map((run) => `${name}: ${run}`));
+  }
+  // What the node itself says in no language but English, within a sentence of ours.
+  const said =
+    /no difference in|is no vmdk image|no carrier on|no answer in|iservft-edge (witness|vm|serve|pair)/;
+  assert.deepEqual(left.filter((line) => !said.test(line)), []);
+});
+
+Deno.test("a sentence that was left in English would be found", () => {
+  assert.deepEqual(englishRuns(readText("<p>The VM is not protected yet.</p><p>虛擬機 press-1 執行中</p>")), [
+    "The VM is not protected yet.",
+  ]);
+});
+
+Deno.test("no key is used by no page", async () => {
+  const used = new Set<string>();
+  for await (const text of sources(new URL("../../ui", import.meta.url).pathname)) {
+    for (const [, key] of text.matchAll(/["'`]((?:[a-z0-9_]|\$\{[^}]*\})+(?:\.[a-z0-9_${}.()]+)*)["'`]/gi)) {
+      used.add(key!);
+    }
+  }
+  const patterns = [...used].filter((key) =>
+    key.includes("${") && /[a-z]{3}/.test(key.replace(/\$\{[^}]*\}/g, ""))
+  ).map((key) => new RegExp(`^${key.replace(/[.*+?^()|[\]\\]/g, "\\$&").replace(/\$\{[^}]*\}/g, ".+")}$`));
+  const unused = (Object.keys(EN) as MessageKey[]).filter((key) =>
+    !used.has(key) && !patterns.some((pattern) => pattern.test(key))
+  );
+  assert.deepEqual(unused, []);
+});
+
+async function* sources(directory: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(directory)) {
+    const path = `${directory}/${entry.name}`;
+    if (entry.isDirectory && entry.name !== "i18n") yield* sources(path);
+    else if (entry.name === "i18n") yield await Deno.readTextFile(`${path}/translator.ts`);
+    else if (/\.tsx?$/.test(entry.name)) yield await Deno.readTextFile(path);
+  }
+}
