@@ -4,7 +4,8 @@
  *   lock               held by the `serve` that runs
  *   identity/          identity.pem: this node's key and certificate
  *   pair.json          the other node; pair.key: 32 bytes in hex for the replication lines; pair_settings.json: links, LAN, arbiter
- *   vms/NAME/          vm.toml, host.toml, state.json, disk images, and what the runner keeps: group.meta, journals
+ *   vms/NAME/          vm.toml, host.toml, state.json, runner.log, serial.log, disk images, and what the runner keeps: group.meta, journals
+ *   vms/NAME.deleted-TIME/  of a VM that was deleted, when its disks were kept; vms/tombstones.json: VMs that do not come back
  *   access/            accounts, sessions, tokens; audit.log
  *   observe/           events.db, alerts.json
  *   tls/               the page's certificate, where the owner put one
