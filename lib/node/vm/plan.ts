@@ -37,6 +37,8 @@ export function plan(facts: Facts): Step {
   if (!runs) return wanted.running && facts.now_ms >= facts.start_at_ms ? "start" : null;
   if (!wanted.running) return unwanted(facts);
   if (status === null) return null;
+  // A copy that nobody wants holds as much memory as the VM; the next runner begins without it.
+  if (!wanted.protected && status.phase === "stale") return "end";
   if (facts.outdated && !hasVm(status.phase) && !mayTakeOver(status.phase)) return "end";
   const able = (command: string) => status.commands?.[command] === null;
   if (facts.begin && hasVm(status.phase)) return "begun";

@@ -135,6 +135,7 @@ Deno.test("a VM's life over two nodes: made, protected, its service restarted, m
   await a.act(vm.name, "unprotect", "local");
   await until(a, () => view(a).state === "unprotected");
   assert.equal(view(a).verdict.said.code, "state.unprotected_wanted");
+  await until(a, () => a.reports().here[0]?.phase === "waiting"); // the copy's memory is free again
   await b.act(vm.name, "protect", "local");
   for (const node of [a, b]) await until(node, () => view(node).state === "protected", 30_000);
 

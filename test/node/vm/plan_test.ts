@@ -26,6 +26,8 @@ const TABLE: [Partial<Facts>, ReturnType<typeof plan>][] = [
   [{ begin: true, status: { phase: "waiting", commands: { start: { problem: "", hint: "" } } } }, null],
   [{ begin: true, status: { phase: "ready", commands: { start: null } } }, null],
   [{ begin: true, status: { phase: "solo" } }, "begun"],
+  [{ wanted: { running: true, protected: false }, status: { phase: "stale" } }, "end"],
+  [{ status: { phase: "stale" } }, null],
   [{ outdated: true, status: { phase: "waiting" } }, "end"],
   [{ outdated: true, status: { phase: "ready" } }, null],
   [{ status: { phase: "solo", auto_protect: false } }, "protect"],
