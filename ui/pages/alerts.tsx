@@ -325,7 +325,10 @@ async function saveRules(c: Context<Env>, deps: WebDeps) {
 }
 
 /** Sends a test; what goes wrong is a result, too. */
-async function tryChannel(deps: WebDeps, { channel, actor }: { channel: string; actor: string }): Promise<Tried> {
+async function tryChannel(
+  deps: WebDeps,
+  { channel, actor }: { channel: string; actor: string },
+): Promise<Tried> {
   try {
     return { channel, ...await deps.backend.alerts.test(channel, actor) };
   } catch (error) {
