@@ -8,7 +8,8 @@ import { flag, option } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { EdgeError } from "../errors.ts";
 import { findTarget, installSteps, PLACES, type Target } from "../node/install/install.ts";
-import { performSteps, type Step } from "../node/install/steps.ts";
+import { readGreeting } from "../node/install/greeting.ts";
+import { performSteps, runProgram, type Step } from "../node/install/steps.ts";
 import { assets } from "./assets.ts";
 import { type Cli, type Noun, runNoun, verb } from "./noun.ts";
 import { UsageError } from "./terminal.ts";
@@ -59,14 +60,22 @@ export async function doSteps(
   return lines;
 }
 
-function ended(target: Target, start: boolean): string {
-  if (target.root !== "") return `Installed into ${target.root}.`;
+async function ended(target: Target, start: boolean): Promise<string[]> {
+  if (target.root !== "") return [`Installed into ${target.root}.`];
   if (!target.systemd) {
-    return `Installed. systemd does not run this machine: start \`${PLACES.binary} serve\` at each boot by other means.`;
+    return [
+      `Installed. systemd does not run this machine: start \`${PLACES.binary} serve\` at each boot by other means.`,
+    ];
   }
-  return start
-    ? "Installed and running. The page's address, and the link for its first administrator: journalctl -u iservft-edge"
-    : "Installed, and not started: systemctl start iservft-edge";
+  if (!start) return ["Installed, and not started: systemctl start iservft-edge"];
+  const { page, setup } = await readGreeting(runProgram);
+  if (setup !== null) {
+    return [
+      "Installed and running. Make the first administrator by this link, on this machine; it works once:",
+      `  ${setup}`,
+    ];
+  }
+  return [`Installed and running. The page: ${page ?? "see journalctl -u iservft-edge"}`];
 }
 
 export const noun: Noun = {
@@ -91,7 +100,8 @@ export const noun: Noun = {
       const { dryRun } = given;
       const steps = installSteps(target, { binary: thisBinary(), start: !noStart });
       const lines = await doSteps(steps, { target, dryRun, cli });
-      cli.answer({ dry_run: dryRun, steps: lines }, () => dryRun ? [] : [ended(target, !noStart)]);
+      const after = dryRun ? [] : await ended(target, !noStart);
+      cli.answer({ dry_run: dryRun, steps: lines }, () => after);
     },
   })],
 };

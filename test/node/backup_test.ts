@@ -9,6 +9,8 @@ import {
   restoreBackup,
 } from "../../lib/node/backup.ts";
 import { openDataDirectory } from "../../lib/node/data_directory.ts";
+import { vmRecord } from "../../lib/node/vm/records.ts";
+import { VmStore } from "../../lib/node/vm/store.ts";
 import { openIdentity } from "../../lib/node/identity.ts";
 
 const NOW = () => Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -99,6 +101,39 @@ Deno.test("a backup that is made while the node runs makes another machine the s
   );
   const state = JSON.parse(Deno.readTextFileSync(`${fresh}/vms/press-1/state.json`));
   assert.deepEqual(state, { settings: { name: "press-1" } }, "it does not believe to have disks");
+});
+
+Deno.test("a VM of a restored node is known with its settings, and as one that was never here", async () => {
+  using node = new Node();
+  Deno.removeSync(`${node.data}/vms/press-1`, { recursive: true });
+  const store = new VmStore(`${node.data}/vms`);
+  const file = 'name = "press-1"\nmemory = 64\n';
+  const record = vmRecord.parse({
+    uuid: crypto.randomUUID(),
+    name: "press-1",
+    revision: 3,
+    by: node.id,
+    at: "2026-01-01T00:00:00Z",
+    file,
+    active: file,
+    starts: 1,
+    disks: [512],
+    number: 0,
+    wanted: { running: true, protected: true },
+  });
+  store.put(record);
+  store.note("press-1", {
+    begin: true,
+    held: true,
+    peer_has: 3,
+    images: [`${node.data}/vms/press-1/disk0.img`],
+  });
+  await createBackup(node.file, node.options());
+  restoreBackup(await readBackup(node.file), { data: `${node.top}/fresh`, force: false });
+  const kept = new VmStore(`${node.top}/fresh/vms`).get("press-1");
+  assert.deepEqual(kept?.record, record);
+  const { begin, held, images } = kept!.local;
+  assert.deepEqual({ begin, held, images }, { begin: false, held: false, images: [] });
 });
 
 Deno.test("an encrypted backup shows nothing, and opens with its passphrase", async () => {

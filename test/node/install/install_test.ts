@@ -8,6 +8,7 @@ import {
   runningVms,
   uninstallSteps,
 } from "../../../lib/node/install/install.ts";
+import { readGreeting } from "../../../lib/node/install/greeting.ts";
 import { performSteps } from "../../../lib/node/install/steps.ts";
 import { firstConfig, serviceUnit } from "../../../lib/node/install/unit.ts";
 
@@ -231,6 +232,33 @@ Deno.test("systemd finds nothing wrong with the unit, and a mistake in it would 
   for (const kept of ["Type=notify", "KillMode=process", "Restart=always", "RuntimeDirectoryPreserve=yes"]) {
     assert.ok(serviceUnit(PLACES.binary).includes(`\n${kept}\n`), kept);
   }
+});
+
+Deno.test("whoever installs is shown the link for the first administrator, as soon as the journal has it", async () => {
+  const invocation = "0123456789abcdef0123456789abcdef";
+  const page = "page         https://127.0.0.1:8443  https://[::1]:8443   certificate  B4:B3";
+  const link = "https://127.0.0.1:8443/setup?token=GWZ9aA1Vbrd3fGuQ5CJxLq2CW9STOM-hoyoj2vSDNKc";
+  const started = "The node's service started, version 0.1.0. event=node.started";
+  const journal = (...texts: string[]) => {
+    let asked = 0;
+    return (words: readonly string[]) => {
+      const said = words[0] === "systemctl" ? `${invocation}\n` : texts[Math.min(asked++, texts.length - 1)]!;
+      assert.ok(
+        words[0] === "systemctl" || words.includes(`_SYSTEMD_INVOCATION_ID=${invocation}`),
+        "of this start alone",
+      );
+      return Promise.resolve({ code: 0, said });
+    };
+  };
+  const pause = () => Promise.resolve();
+  const first = await readGreeting(
+    journal("", page, `${page}\nMake one by this link\n${link}\n${started}`),
+    pause,
+  );
+  assert.deepEqual(first, { page: "https://127.0.0.1:8443", setup: link });
+  const later = await readGreeting(journal("", `${page}\n${started}`), pause);
+  assert.deepEqual(later, { page: "https://127.0.0.1:8443", setup: null });
+  assert.deepEqual(await readGreeting(journal(""), pause), { page: null, setup: null });
 });
 
 Deno.test("the first file of a node is one that the node accepts", () => {
