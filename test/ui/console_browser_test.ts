@@ -85,7 +85,7 @@ const browserTest = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test({
   name:
-    "what is typed into the serial console goes to the VM, and its answer is seen; a lost console comes back",
+    "what is typed into the serial console goes to the VM, and its answer is seen; a lost console comes back; one of somebody signed out ends",
   ...browserTest,
   async fn() {
     const backend = liveBackend();
@@ -109,6 +109,9 @@ Deno.test({
       await page.locator(".xterm-rows", { hasText: "still here" }).waitFor();
       assert.equal(open.length, 2);
       assert.deepEqual(wrong, []);
+      // Signed out, here by an administrator: it ends within seconds, and says so.
+      await web.access.sessions.endAll("ann", "test");
+      await page.locator("#console-status", { hasText: "not logged in" }).waitFor();
     } finally {
       await browser.close();
     }

@@ -44,7 +44,7 @@ export const ADVICE_EN: Readonly<Record<EventCode | AlertCode, string>> = {
     "A fault was survived. Find out why the other node was lost before the next one: look at its events.",
   "vm.switchover": "Done as asked.",
   "vm.switchover_failed": "The VM runs on where it was. Mend what is said, and try again.",
-  "vm.waiting": "Bring the other node back. Only if it is lost for good, promote the copy that is here.",
+  "vm.waiting": "Bring the other node back. Only if it is lost for good, start the older copy that is here.",
   "vm.diverged": "Compare what both have, then discard one on the VM's page.",
   "vm.failed": "Read the VM's log, mend the cause, start it again.",
   "vm.runner_restarted": "Its process had ended unexpectedly. If it happens again, make a support bundle.",

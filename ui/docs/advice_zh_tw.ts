@@ -37,7 +37,7 @@ export const ADVICE_ZH_TW: Readonly<Record<EventCode | AlertCode, string>> = {
   "vm.taken_over": "已度過一次故障。請查看另一台主機的事件，在下一次故障之前找出原因。",
   "vm.switchover": "已依要求完成。",
   "vm.switchover_failed": "虛擬機仍在原處執行。請排除所述原因後再試一次。",
-  "vm.waiting": "請讓另一台主機恢復。只有在它確定無法恢復時，才將這裡的副本升為主要。",
+  "vm.waiting": "請讓另一台主機恢復。只有在它確定無法恢復時，才啟動這裡較舊的副本。",
   "vm.diverged": "請比較兩邊的內容，再到虛擬機的頁面捨棄其中一份。",
   "vm.failed": "請查看虛擬機的記錄檔，排除原因後重新啟動。",
   "vm.runner_restarted": "它的執行程式曾意外結束。若再次發生，請產生支援資料包。",
