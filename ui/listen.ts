@@ -129,15 +129,25 @@ class Web implements WebServer {
       ...{ hostname: "127.0.0.1", port: 0, key, cert },
       onListen() {},
       onError: (error) => this.#failed(error),
-    }, (request, info) => {
+    }, async (request, info) => {
       const through = this.#front.through(info.remoteAddr.port);
       if (through === null) return new Response("Not by this door.\n", { status: 421 });
-      info.completed.then(through.ended, through.ended);
       // HTTP/1 without a Host: Deno puts this server's own place there, which nobody asked for.
       if (!request.headers.has("host") && new URL(request.url).host === `localhost:${server.addr.port}`) {
+        info.completed.then(through.ended, through.ended);
         return new Response("Which host?\n", { status: 400 });
       }
-      return this.#options.app.fetch(request, { peer: { kind: "tcp", address: through.address } });
+      let channel = false;
+      try {
+        const answer = await this.#options.app.fetch(request, {
+          peer: { kind: "tcp", address: through.address },
+        });
+        channel = answer.status === 101;
+        return answer;
+      } finally {
+        // A channel (WebSocket) is in use until its connection ends: it is not one that waits for its next request.
+        if (!channel) info.completed.then(through.ended, through.ended);
+      }
     });
     return server;
   }

@@ -133,6 +133,17 @@ const specSchema = z.strictObject({
     spec.nic.map((nic) => nic.mac),
     (index) => refuse(["nic", index, "mac"], "another NIC has it"),
   );
+  if (spec.kernel !== undefined) {
+    const first = (table: "disk" | "nic") => spec[table].findIndex((one) => one.boot === 0);
+    for (const table of ["disk", "nic"] as const) {
+      if (first(table) >= 0) {
+        refuse(
+          [table, first(table), "boot"],
+          "with `kernel` the kernel boots first: begin with 1, or leave it out",
+        );
+      }
+    }
+  }
   const boots = [
     ...spec.disk.map((d, i) => ["disk", i, d.boot]),
     ...spec.nic.map((n, i) => ["nic", i, n.boot]),

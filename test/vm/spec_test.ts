@@ -103,3 +103,15 @@ Deno.test("UEFI variables are served and replicated like a disk", () => {
     ["vars", "/data/vars.fd", "uefi-vars"],
   ]);
 });
+
+Deno.test("with a kernel from outside no disk can be the first to boot: QEMU would refuse to start", () => {
+  const file = (kernel: string, boot: number) =>
+    `name = "x"\nmemory = 64\n${kernel}[[disk]]\npath = "a"\nboot = ${boot}\n[[nic]]\nmac = "52:54:00:00:00:01"\n`;
+  const read = (text: string) => parseSpec({ file: "vm.toml", text });
+  assert.throws(
+    () => read(file('kernel = "k"\n', 0)),
+    /vm\.toml:6: disk\[0\]\.boot: is 0; with `kernel` the kernel boots first/,
+  );
+  assert.equal(read(file('kernel = "k"\n', 1)).disk[0]?.boot, 1);
+  assert.equal(read(file("", 0)).disk[0]?.boot, 0);
+});

@@ -1,4 +1,4 @@
-/** Counts down how long a code or the six digits hold. */
+/** Counts down how long a code or the six digits hold, and goes on to the next step when it has come: what stands around it is another then. */
 
 import { nodeNow, word } from "./shared/words.ts";
 
@@ -13,6 +13,12 @@ function tick(): void {
   }
 }
 
+const step = () => document.getElementById("pairing-step")?.dataset.step;
+const begun = step();
+
 tick();
 setInterval(tick, 1000);
-document.addEventListener("iservft:refreshed", tick);
+document.addEventListener("iservft:refreshed", () => {
+  tick();
+  if (step() !== begun) location.replace("/pair");
+});

@@ -198,5 +198,10 @@ export function PairingCard({ context, pairing }: { context: PageContext; pairin
         return <p>{t("pair.none.text")}</p>;
     }
   };
-  return <Card id="pairing" title={title} live>{step()}</Card>;
+  return (
+    <Card id="pairing" title={title} live>
+      <span id="pairing-step" data-step={pairing.step} hidden />
+      {step()}
+    </Card>
+  );
 }

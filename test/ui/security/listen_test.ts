@@ -52,6 +52,40 @@ Deno.test("pages, upgrades and HTTP/2 pass through the front, and who asks is kn
   await closed;
 });
 
+Deno.test("a channel that is open outlives the time that a connection may wait for its next request", async () => {
+  const clock = { ms: 0 };
+  await using r = await webRig({ nowMs: () => clock.ms });
+  const cookie = await cookieOf(r);
+  // One that waits, opened first: when it is closed, all who had to go were looked at.
+  const waits = await Deno.connectTls({ hostname: "127.0.0.1", port: r.web.port(), caCerts: [r.ca] });
+  await waits.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
+  const socket = new WebSocket(`wss://127.0.0.1:${r.web.port()}/api/v1/console`, {
+    client: r.client,
+    headers: { cookie, origin: r.url },
+  });
+  let said = Promise.withResolvers<string>();
+  socket.onopen = () => socket.send("one");
+  socket.onmessage = ({ data }) => said.resolve(data);
+  socket.onclose = () => said.reject(new Error("closed"));
+  assert.equal(await said.promise, "you said one");
+  const buffer = new Uint8Array(65536);
+  let answer = "";
+  while (!answer.endsWith("ok\n")) {
+    answer += new TextDecoder().decode(buffer.subarray(0, await waits.read(buffer) ?? 0));
+  }
+  said = Promise.withResolvers<string>();
+  said.promise.catch(() => {}); // looked at below
+  clock.ms += 5 * 60_000;
+  let left: number | null = 1;
+  while (left !== null) left = await waits.read(buffer).catch(() => null);
+  waits.close();
+  socket.send("two");
+  assert.equal(await said.promise, "you said two");
+  const closed = new Promise<void>((resolve) => socket.onclose = () => resolve());
+  socket.close();
+  await closed;
+});
+
 Deno.test("the server behind the front answers nobody who did not come through it", async () => {
   await using r = await webRig();
   await fetch(`${r.url}/healthz`, { client: r.client }).then((answer) => answer.text());
