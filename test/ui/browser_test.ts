@@ -113,6 +113,8 @@ async function lookAtAll(chromium: Browser, size: Size): Promise<string[]> {
   await using web = await fakeWeb();
   const wrong: string[] = [];
   for (const language of LANGUAGES) {
+    // A desk is wide enough in any language; the longest words on a phone are the English ones.
+    if (!ALL && size === "desk" && language === "zh-TW") continue;
     const context = await chromium.newContext({
       viewport: SIZES[size],
       ignoreHTTPSErrors: true,

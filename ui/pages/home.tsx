@@ -16,9 +16,17 @@ type Seen = PageContext & { snapshot: Snapshot };
 /** Actions that are offered on the home page; the rest is on the VM's own. */
 const QUICK: readonly VmAction[] = ["start", "protect", "switchover", "confirm_peer_off", "promote"];
 
+/** Where that which is to be done next is done. */
+const NEXT_PLACES: Readonly<Record<string, string>> = {
+  "next.pair": "/pair",
+  "next.set_up_links": "/pair",
+  "next.create_vm": "/vms/new",
+};
+
 function Headline({ context }: { context: Seen }) {
   const { t, snapshot } = context;
   const { severity, said, since, next } = snapshot.home;
+  const place = next === null ? undefined : NEXT_PLACES[next.code];
   return (
     <section id="headline" data-live="" class={`headline ${severity}`}>
       <Icon name={SEVERITY_ICONS[severity]} size={56} />
@@ -29,7 +37,8 @@ function Headline({ context }: { context: Seen }) {
         <p class="more">
           {next !== null && (
             <span>
-              <strong>{t("home.next")}</strong> {t.say(next)}
+              <strong>{t("home.next")}</strong>{" "}
+              {place === undefined ? t.say(next) : <a href={place}>{t.say(next)}</a>}
             </span>
           )}
           {since !== null && (
