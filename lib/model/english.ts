@@ -48,6 +48,7 @@ export const VERDICTS = {
   "if.node_waits_person": "{names} stands still until a person confirms that {lost} is off. Nothing is lost.",
   "if.node_dies_too": "{names} stops with it, since it is not protected.",
   "if.node_backup": "{names} goes on where it runs, without protection.",
+  "if.node_gone": "It is not heard already. {names} goes on where it runs, without protection as now.",
   "if.node_mixed": "{safe} goes on, on {node}. {lost_vms} stops, since it is not protected.",
   "if.line_moves": "The data moves to the other line. No VM notices.",
   "if.line_spare": "It carries nothing now. No VM notices.",

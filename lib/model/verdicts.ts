@@ -203,7 +203,9 @@ function nodeDies(node: NodeView, { nodes, vms, pair }: Situation): Home[] {
     } else answers.push(say("ok", "if.node_goes_on", said));
   }
   if (lost.length > 0) answers.push(say("critical", "if.node_dies_too", about(lost)));
-  if (elsewhere.length > 0) answers.push(say("info", "if.node_backup", about(elsewhere)));
+  const bare = elsewhere.every((vm) => vm.state === "unprotected");
+  const gone = !node.reachable && bare ? "if.node_gone" : "if.node_backup";
+  if (elsewhere.length > 0) answers.push(say("info", gone, about(elsewhere)));
   return answers.length > 0 ? answers : [say("info", "if.nothing")];
 }
 

@@ -103,6 +103,9 @@ Deno.test("what if: a protected VM goes on, an unprotected one dies with its hos
   assert.deepEqual(said("lan"), ["if.lan"]);
   assert.deepEqual(said("arbiter"), ["if.witness"]);
   assert.deepEqual(said("arbiter", { vms: [vm("bare", "unprotected")] }), ["if.arbiter_idle"]);
+  const alone = { nodes: lost, vms: [vm("x", "unprotected")] };
+  assert.deepEqual(said("node:b", alone), ["if.node_gone"]);
+  assert.deepEqual(said("node:a", alone), ["if.node_dies_too"]);
   const dead = pair({ arbiter: { ...pair().arbiter!, state: "lost" } });
   assert.deepEqual(said("node:b", { pair: dead }), ["if.node_waits", "if.node_backup"]);
   const manual = pair({ arbiter: { ...pair().arbiter!, kind: "manual", state: "none" } });

@@ -41,6 +41,7 @@ const VERDICTS: Readonly<Record<VerdictCode, string>> = {
   "if.node_waits": "{names} 會暫停，直到{arbiter}恢復或由人員決定為止，不會遺失任何資料。",
   "if.node_waits_person": "{names} 會暫停，直到人員確認 {lost} 已關機為止，不會遺失任何資料。",
   "if.node_dies_too": "{names} 會一併停止，因為未受保護。",
+  "if.node_gone": "本來就已收不到它的訊號。{names} 在原主機上繼續執行，與現在一樣沒有保護。",
   "if.node_backup": "{names} 在原主機上繼續執行，但沒有保護。",
   "if.node_mixed": "{safe} 會在 {node} 上繼續執行。{lost_vms} 會停止，因為未受保護。",
   "if.line_moves": "資料改走另一條線路，虛擬機不受影響。",
