@@ -101,6 +101,7 @@ async function openParts(
     used: () => usedDisks(late.vms, `${data}/vms`),
     user: config.qemu_user,
   });
+  disks.removeLeftovers();
   const vms = stack.use(
     await VmManager.open({
       places,

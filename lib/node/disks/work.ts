@@ -29,6 +29,13 @@ export class Disks {
     this.#options = options;
   }
 
+  /** Removes what imports left that were killed with the node's service: they may be as large as disks. Before any begins. */
+  removeLeftovers(): void {
+    for (const entry of Deno.readDirSync(this.#options.directory)) {
+      if (entry.isDirectory) removeParts(`${this.#options.directory}/${entry.name}`);
+    }
+  }
+
   /** Bytes of images that are to be imported. Throws ProblemError at once when a disk is not there or cannot be one. */
   // deno-lint-ignore require-await
   async size(vm: VmCreate): Promise<number> {

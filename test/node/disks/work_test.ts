@@ -32,6 +32,17 @@ Deno.test("the controller's and the manager's disks: made, kept when of the same
   assert.deepEqual(scratch.names("press-1"), []);
 });
 
+Deno.test("what an import left that was killed is removed when the node starts, and nothing else", () => {
+  using scratch = new Scratch();
+  Deno.mkdirSync(scratch.at("press-1"));
+  Deno.writeTextFileSync(scratch.at("press-1/.part-disk0.img-1"), "half");
+  Deno.writeTextFileSync(scratch.at("press-1/disk1.img"), "whole");
+  Deno.writeTextFileSync(scratch.at("tombstones.json"), "[]");
+  new Disks({ directory: scratch.path, used: () => [] }).removeLeftovers();
+  assert.deepEqual(scratch.names("press-1"), ["disk1.img"]);
+  assert.deepEqual(scratch.names(), ["press-1", "tombstones.json"]);
+});
+
 Deno.test("what cannot be a disk is said before any work begins", async () => {
   using scratch = new Scratch();
   const disks = new Disks({ directory: scratch.path, used: () => [] });
