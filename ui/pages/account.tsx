@@ -103,7 +103,10 @@ function sessionPages(app: Hono<Env>, deps: AccessPagesDeps): void {
 export function accountRoutes(deps: AccessPagesDeps): Hono<Env> {
   const { access } = deps;
   const app = new Hono<Env>();
-  app.get("/account", (c) => accountPage(c, deps));
+  // The addresses of the forms too: a form that is shown again stands there, and may be loaded again.
+  for (const path of ["/account", "/account/password", "/account/totp/confirm"]) {
+    app.get(path, (c) => accountPage(c, deps));
+  }
   app.post("/account/password", async (c) => {
     const user = own(c, deps);
     const { t } = pageContext(c, deps);

@@ -138,7 +138,7 @@ export function SessionsCard({ context, sessions }: { context: PageContext; sess
   const { t } = context;
   return (
     <Card id="sessions" title={t("access.sessions.title")}>
-      <div class="table-box" tabindex={0} role="region" aria-labelledby="sessions-title">
+      <div class="table-box" tabindex={0} role="group" aria-labelledby="sessions-title">
         <table>
           <thead>
             <tr>
@@ -212,7 +212,7 @@ export function CertificateCard({ t, fingerprint }: { t: Translator; fingerprint
 export function CodesPage({ context, codes }: { context: PageContext; codes: string[] }) {
   const { t } = context;
   return (
-    <Page context={context} title={t("access.totp.codes.title")} current="account">
+    <Page context={{ ...context, snapshot: null }} title={t("access.totp.codes.title")} current="account">
       <h1>{t("access.totp.codes.title")}</h1>
       <p class="notice warning">{t("access.totp.codes")}</p>
       <ul class="codes">

@@ -221,6 +221,10 @@ Deno.test("these pages have no inline style or script, and every answer has the 
   const b = await signedIn(r);
   r.access.totp.offer("ann");
   r.clock.ms += FRESH_MS;
+  // Where a form is shown again the page can be loaded again.
+  for (const path of ["/account/password", "/account/totp/confirm"]) {
+    assert.equal((await b.get(path)).status, 200);
+  }
   for (const path of ["/account", "/reauthenticate", "/nothing"]) {
     const answer = await b.get(path);
     const text = await answer.text();
