@@ -66,7 +66,7 @@ export interface VmBackend {
   /** Samples from `from_ms` on, at most `points`, thinned by the server. */
   history(name: string, options: { from_ms: number; to_ms: number; points: number }): Promise<VmSample[]>;
   /** Wherever it runs. */
-  openConsole(name: string, kind: "serial" | "screen"): Promise<Duplex>;
+  openConsole(name: string, kind: "serial" | "screen", actor?: Actor): Promise<Duplex>;
 }
 
 export interface PairBackend {

@@ -30,6 +30,7 @@ Deno.test("every command that names who asks is in the audit log, with what and 
   );
   backend.state.vms[0]!.actions.delete = { ok: true, why: "" };
   await audited.vm.remove(backend.state.vms[0]!.name, { disks: true }, "user:ann");
+  await (await audited.vm.openConsole("historian", "serial", "user:ann"))[Symbol.asyncDispose]();
   await audited.pair.invite("user:ann");
   await audited.pair.join({ address: "10.0.0.2", code: "SECRET-CODE" }, "user:ann");
   await audited.pair.confirm("user:ann");
@@ -53,6 +54,7 @@ Deno.test("every command that names who asks is in the audit log, with what and 
     "vm.switchover",
     "vm.change",
     "vm.delete",
+    "vm.console",
     "pair.invite",
     "pair.join",
     "pair.confirm",
@@ -69,7 +71,7 @@ Deno.test("every command that names who asks is in the audit log, with what and 
   equal(entries[4]?.detail, "with its disks");
   equal(JSON.stringify(entries).includes("SECRET"), false, "no secrets");
   // All that the backend was told with a name is there.
-  equal(backend.calls.filter(({ actor }) => actor !== null).length, entries.length);
+  equal(backend.calls.filter(({ actor }) => actor !== null).length + 1, entries.length, "and the console");
 });
 
 Deno.test("a command that fails is in the audit log with why", async () => {

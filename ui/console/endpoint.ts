@@ -38,7 +38,7 @@ export function consoleEndpoints(deps: WebDeps, options: ConsoleOptions): Hono<E
     open++;
     const ended = bridge({
       socket,
-      open: () => deps.backend.vm.openConsole(name, kind),
+      open: () => deps.backend.vm.openConsole(name, kind, c.get("principal")?.name),
       allowed: async () => mayOperate(await options.recheck(c)),
       acknowledge: kind === "serial",
     }, options.limits ?? LIMITS);
