@@ -154,7 +154,7 @@ Deno.test("pairing goes from code to digits to paired, each by a plain post", as
   s.backend.unpaired();
   assert.match((await s.get("/pair")).html, /This is the second node/);
   assert.equal((await s.post("/pair/invite", {})).to, "/pair");
-  assert.match((await s.get("/pair")).html, /<p class="big-code"[^>]*>K7QD-M3XR</);
+  assert.match((await s.get("/pair")).html, /<p class="big-code">K7QD-M3XR</);
   s.backend.push({
     pair: {
       ...s.backend.state.pair,
@@ -170,7 +170,7 @@ Deno.test("pairing goes from code to digits to paired, each by a plain post", as
   });
   const compare = (await s.get("/pair")).html;
   assert.match(compare, /Are these the same on both screens\?/);
-  assert.match(compare, /aria-label="Six digits: 4 8 2 9 1 3"/);
+  assert.match(compare, /Six digits: 4 8 2 9 1 3</);
   assert.equal((await s.post("/pair/confirm", {})).status, 303);
   assert.match((await s.get("/pair")).html, /<h2[^>]*>Paired</);
   const methods = s.backend.calls.map(({ method }) => method).filter((method) =>

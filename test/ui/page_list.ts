@@ -57,6 +57,17 @@ export const PAGES: readonly ListedPage[] = [
   { name: "docs-search", path: "/docs/search?q=witness" },
   { name: "pair", path: "/pair" },
   { name: "pair-new", path: "/pair", before: (backend) => backend.unpaired() },
+  {
+    name: "pair-compare",
+    path: "/pair",
+    before: (backend) => {
+      backend.unpaired();
+      const expires = new Date(backend.nowMs() + 90_000).toISOString();
+      const peer = { peer_name: "press-b", peer_id: "M2RB-9VKC-44TN-J7QE-XH6P-18" };
+      const pairing = { step: "comparing", digits: "482913", ...peer, confirmed: false, expires } as const;
+      backend.push({ pair: { ...backend.state.pair, pairing } });
+    },
+  },
   { name: "settings", path: "/settings" },
   { name: "settings-config", path: "/settings/config" },
   { name: "settings-audit", path: "/settings/audit" },

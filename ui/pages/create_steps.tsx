@@ -288,7 +288,7 @@ export function JobCard({ context, id }: { context: PageContext; id: string }) {
           done={state === "done" ? 1 : done}
           total={state === "done" ? 1 : total}
         >
-          {state === "running" ? [amount, ...speed, ...left].join(", ") : t(`job.state.${state}`)}
+          {state === "running" ? [amount, ...speed, ...left].join(" · ") : t(`job.state.${state}`)}
         </Bar>
       </div>
       {error !== null && (

@@ -89,7 +89,7 @@ function InvitingStep({ context, pairing }: StepProps<"inviting">) {
   return (
     <>
       <p>{t("pair.inviting.text")}</p>
-      <p class="big-code" aria-label={t("pair.code")}>{pairing.code}</p>
+      <p class="big-code">{pairing.code}</p>
       <Expiry context={context} at={pairing.expires} />
       <p>{t("pair.inviting.addresses")}</p>
       <ul class="addresses">{pairing.addresses.map((address) => <li class="code">{address}</li>)}</ul>
@@ -118,10 +118,9 @@ function ComparingStep({ context, pairing }: StepProps<"comparing">) {
   return (
     <>
       <p class="pair-question">{t("pair.compare.question")}</p>
-      <p class="big-digits" aria-label={`${t("pair.digits")}: ${[...digits].join(" ")}`}>
-        {[...digits].filter((digit) => /\d/.test(digit)).map((digit) => (
-          <span aria-hidden="true">{digit}</span>
-        ))}
+      <p class="visually-hidden">{t("pair.digits")}: {[...digits].join(" ")}</p>
+      <p class="big-digits" aria-hidden="true">
+        {[...digits].filter((digit) => /\d/.test(digit)).map((digit) => <span>{digit}</span>)}
       </p>
       <Expiry context={context} at={expires} />
       {confirmed

@@ -18,7 +18,6 @@ export const PAIRING = {
   "pair.join.code": "Code",
   "pair.join.code.hint": "Small or capital letters, with or without hyphens.",
   "pair.join.go": "Connect",
-  "pair.code": "Code",
   "pair.inviting.text":
     "On the other node open Settings, Pair, and type this under “This is the second node”:",
   "pair.inviting.addresses": "with one of these addresses of this node (best the one on the direct cable):",

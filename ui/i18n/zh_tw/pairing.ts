@@ -20,7 +20,6 @@ export const ZH_PAIRING: Readonly<Record<keyof typeof PAIRING, string>> = {
   "pair.join.code": "配對碼",
   "pair.join.code.hint": "大小寫不拘，連字號可寫可不寫。",
   "pair.join.go": "連線",
-  "pair.code": "配對碼",
   "pair.inviting.text": "在另一台主機開啟「設定」、「配對」，於「這是第二台主機」輸入：",
   "pair.inviting.addresses": "以及這台主機的其中一個位址（最好是直接連線那一個）：",
   "pair.expires": "剩餘 {left}，到 {at} 為止",
