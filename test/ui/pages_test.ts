@@ -162,6 +162,20 @@ Deno.test("when the other node is not heard, home and the VM's page say that wha
   assert.match(await text(web, "/vms/press-1"), old);
 });
 
+Deno.test("a node that the other one refuses says so on its home page; settings that wait for a start are said", async () => {
+  await using web = await fakeWeb();
+  const problem = {
+    code: "forbidden",
+    detail: "press-b is not paired with this node",
+    hint: "Pair them again.",
+  };
+  web.backend.push({ pair: { ...web.backend.state.pair, problem } });
+  assert.match(await text(web, "/"), /press-b is not paired with this node[\s\S]*Pair them again/);
+  assert.doesNotMatch(await text(web, "/vms/press-1"), /take effect when the VM is started next/);
+  web.backend.pushVm("press-1", { pending: true });
+  assert.match(await text(web, "/vms/press-1"), /take effect when the VM is started next/);
+});
+
 Deno.test("names and texts from outside are text, never markup", async () => {
   await using web = await fakeWeb();
   const evil = '<img src=x onerror="alert(1)">';

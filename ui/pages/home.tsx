@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Snapshot } from "../../lib/model/backend.ts";
 import type { JobView, VmAction, VmView } from "../../lib/model/vm.ts";
-import { Ago, Badge, Bar, ButtonLink, Card, When } from "../components.tsx";
+import { Ago, Badge, Bar, ButtonLink, Card, Problem, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon, type IconName, SEVERITY_ICONS } from "../icons.tsx";
@@ -239,6 +239,7 @@ export function homeRoutes(deps: WebDeps): Hono<Env> {
           <div class="stack">
             <Card id="picture" title={t("home.picture")} live>
               <Old context={context} />
+              {snapshot.pair.problem != null && <Problem t={t} {...snapshot.pair.problem} />}
               <Picture context={context} scene={scene} />
             </Card>
             <Vms context={context} />

@@ -37,6 +37,7 @@ function Status({ context, vm }: Shown) {
     <Card id="status" title={t("vm.status")} live aside={<StateBadge context={context} vm={vm} />}>
       <Said context={context} verdict={vm.verdict} />
       <SyncBar context={context} vm={vm} />
+      {vm.pending === true && <p class="notice">{t("vm.pending")}</p>}
       {vm.detail !== null && (
         <details id="status-detail">
           <summary>{t("vm.detail")}</summary>

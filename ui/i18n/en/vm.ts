@@ -1,6 +1,7 @@
 /** English: a VM's page. */
 export const VM = {
   "vm.status": "State",
+  "vm.pending": "Settings were changed; they take effect when the VM is started next.",
   "vm.facts": "Facts",
   "vm.detail": "In detail",
   "vm.memory": "Memory",

@@ -3,6 +3,7 @@ import type { VM } from "../en/vm.ts";
 
 export const ZH_VM: Readonly<Record<keyof typeof VM, string>> = {
   "vm.status": "狀態",
+  "vm.pending": "設定已變更，將在虛擬機下次啟動時生效。",
   "vm.facts": "基本資料",
   "vm.detail": "詳細狀態",
   "vm.memory": "記憶體",
