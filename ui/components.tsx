@@ -131,3 +131,9 @@ export function ButtonLink(
     </a>
   );
 }
+
+/** A reason that the node gave: in the reader's language where it is known, else as it was said. */
+export function Reason({ t, text }: { t: Translator; text: string }) {
+  const known = t.reason(text);
+  return known === null ? <span lang="en">{text}</span> : <span>{known}</span>;
+}

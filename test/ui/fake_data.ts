@@ -165,7 +165,7 @@ function actions(open: readonly VmAction[], why: Partial<Record<VmAction, string
       action,
       open.includes(action)
         ? { ok: true, why: "" }
-        : { ok: false, why: why[action] ?? "there is no need for it now" },
+        : { ok: false, why: why[action] ?? "Nothing waits for it." },
     ]),
   ) as VmView["actions"];
 }
@@ -257,9 +257,9 @@ export function fakeVms(): VmView[] {
       sample: fakeSample(NOW_MS - 1000),
       last_switchover: PAST[0]!,
       actions: actions(["stop", "unprotect", "switchover", "verify"], {
-        start: "it runs already",
-        delete: "stop it first",
-        protect: "it is protected already",
+        start: "It runs.",
+        delete: "Stop it first.",
+        protect: "It is protected, or will be as soon as it can be.",
       }),
     }),
     vm("historian", {
@@ -279,9 +279,9 @@ export function fakeVms(): VmView[] {
       sync: { done_bytes: 14.6e9, total_bytes: 23.2e9, rate_bytes_per_s: 112e6, eta_s: 74 },
       sample: fakeSample(NOW_MS - 1000, 0.4),
       actions: actions(["stop", "unprotect"], {
-        start: "it runs already",
-        delete: "stop it first",
-        switchover: "its copy is not complete: wait until it is protected",
+        start: "It runs.",
+        delete: "Stop it first.",
+        switchover: "It is possible only while the VM is protected.",
       }),
     }),
     vm("spare-hmi", {
@@ -301,9 +301,9 @@ export function fakeVms(): VmView[] {
       term: 2,
       epoch: null,
       actions: actions(["start", "delete"], {
-        stop: "it does not run",
-        switchover: "it does not run",
-        protect: "it does not run",
+        stop: "It is stopped already.",
+        switchover: "It is stopped already.",
+        protect: "It is stopped already.",
       }),
     }),
   ];

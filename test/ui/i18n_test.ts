@@ -3,6 +3,7 @@ import { ENGLISH } from "../../lib/model/english.ts";
 import { EN, type MessageKey } from "../../ui/i18n/en.ts";
 import { acceptedLanguage, translator } from "../../ui/i18n/translator.ts";
 import { ZH_TW } from "../../ui/i18n/zh_tw.ts";
+import { KNOWN_REASONS } from "../../ui/i18n/zh_tw/reasons.ts";
 import { ZH_SENTENCES } from "../../ui/i18n/zh_tw/sentences.ts";
 import { fakeWeb } from "./fake_web.ts";
 import { PAGES } from "./page_list.ts";
@@ -55,6 +56,25 @@ Deno.test("a sentence of a newer node is shown as that node said it", () => {
   assert.equal(zh.say({ code: "vm.of_tomorrow", params: {} }, "Of tomorrow."), "Of tomorrow.");
   assert.equal(zh.say({ code: "vm.runs", params: {} }, "Runs on press-a."), "Runs on press-a.");
   assert.equal(zh.say({ code: "arbiter.reachable", params: { arbiter: "witness" } }), "見證機可以連線。");
+});
+
+Deno.test("reasons are said in Chinese where they are known, and nodes still give those reasons", async () => {
+  const zh = translator("zh-TW");
+  assert.equal(zh.reason("Stop it first."), "請先停止它。");
+  assert.equal(
+    zh.reason("press-b is not heard, and it may run there."),
+    "收不到 press-b 的訊號，虛擬機可能在那裡執行。",
+  );
+  assert.equal(zh.reason("Of tomorrow."), null);
+  assert.equal(translator("en").reason("Of tomorrow."), "Of tomorrow.");
+  const failed = { code: "vm.deciding", params: { why: "the other node is not heard" } };
+  assert.match(zh.say(failed), /收不到另一台主機的訊號/);
+  let said = "";
+  for (const part of ["node/vm", "group"]) {
+    for await (const text of sources(new URL(`../../lib/${part}`, import.meta.url).pathname)) said += text;
+  }
+  const gone = KNOWN_REASONS.filter((reason) => !reason.split("*").every((part) => said.includes(part)));
+  assert.deepEqual(gone, []);
 });
 
 Deno.test("the browser's language is taken by its weight; any Chinese is ours", () => {

@@ -4,6 +4,7 @@ import { ENGLISH } from "../../lib/model/english.ts";
 import { fill, type Params, type Sentence } from "../../lib/model/sentence.ts";
 import { EN, type MessageKey } from "./en.ts";
 import { ZH_TW } from "./zh_tw.ts";
+import { zhReason } from "./zh_tw/reasons.ts";
 import { ZH_SENTENCES, ZH_VALUES } from "./zh_tw/sentences.ts";
 
 /** Languages of the pages. */
@@ -22,6 +23,8 @@ export interface Translator {
   pattern(key: MessageKey): string;
   /** A sentence of the node. One that is not known here is shown as `fallback`, or its code. */
   say(sentence: Sentence, fallback?: string): string;
+  /** A reason that a node gives in English, in the reader's language; null: it is not known here, show the English. */
+  reason(english: string): string | null;
   number(value: number, digits?: number): string;
   percent(ratio: number): string;
   /** 1000-based: 14.6 GB. */
@@ -93,6 +96,7 @@ export function translator(language: Language, timeZone?: string): Translator {
         const word = words[String(params[name])];
         if (word !== undefined) params[name] = word;
       }
+      if (typeof params.why === "string") params.why = zhReason(params.why) ?? params.why;
     }
     try {
       return fill(pattern, params, number);
@@ -120,6 +124,7 @@ export function translator(language: Language, timeZone?: string): Translator {
     language,
     pattern: (key: MessageKey) => messages[key],
     say,
+    reason: (english: string) => language === "zh-TW" ? zhReason(english) : english,
     number,
     percent: (ratio: number) =>
       new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(ratio),

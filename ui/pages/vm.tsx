@@ -5,7 +5,7 @@ import type { Snapshot } from "../../lib/model/backend.ts";
 import type { EventView } from "../../lib/model/event.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { SwitchoverView, VmAction, VmView } from "../../lib/model/vm.ts";
-import { ButtonLink, Card, Facts, Said, When } from "../components.tsx";
+import { ButtonLink, Card, Facts, Reason, Said, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon, SEVERITY_ICONS } from "../icons.tsx";
@@ -103,7 +103,9 @@ function Actions({ context, vm }: Shown) {
             {blocked.map((action) => (
               <div>
                 <dt>{t(`act.${action}`)}</dt>
-                <dd lang="en">{vm.actions[action].why}</dd>
+                <dd>
+                  <Reason t={t} text={vm.actions[action].why} />
+                </dd>
               </div>
             ))}
           </dl>
@@ -215,7 +217,7 @@ function Switchover({ context, vm, done }: Shown & { done: readonly SwitchoverVi
         )
         : (
           <p class="muted">
-            {t("vm.actions.blocked")}: <span lang="en">{allowed?.why}</span>
+            {t("vm.actions.blocked")}: <Reason t={t} text={allowed?.why ?? ""} />
           </p>
         ))}
       {done.length > 0 && <Past context={context} done={done} />}

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Permission } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { VM_ACTIONS, type VmAction, type VmView } from "../../lib/model/vm.ts";
-import { ButtonLink } from "../components.tsx";
+import { ButtonLink, Reason } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon } from "../icons.tsx";
@@ -46,7 +46,7 @@ function Question(
       <p>{t(`act.${action}.what`, { node: other })}</p>
       {allowed?.ok !== true && (
         <p class="notice warning">
-          {t("vm.actions.blocked")}: <span lang="en">{allowed?.why}</span>
+          {t("vm.actions.blocked")}: <Reason t={t} text={allowed?.why ?? ""} />
         </p>
       )}
       <form method="post" action={actionHref(vm.name, action)}>
