@@ -4,10 +4,11 @@ import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
 import { flag } from "@optique/core/primitives";
-import { type CheckView, doctorView } from "../model/doctor.ts";
+import { type CheckView, type DoctorView, doctorView } from "../model/doctor.ts";
 import type { Severity } from "../model/sentence.ts";
 import type { CommandIo } from "./command.ts";
-import { type Noun, runNoun, verb } from "./noun.ts";
+import { type Cli, type Connection, type Noun, runNoun, verb } from "./noun.ts";
+import { UnreachableError } from "./pinned.ts";
 import { painted } from "./terminal.ts";
 import { plain } from "./text.ts";
 
@@ -37,25 +38,39 @@ export function checkLines(io: CommandIo, checks: readonly CheckView[]): string[
   ]);
 }
 
+/** What is found. Before the service runs there is no node to ask: then this program looks at the machine itself. */
+async function look(given: Connection & { peer: boolean }, cli: Cli): Promise<DoctorView> {
+  const named = given.socket ?? given.url ?? cli.io.terminal?.env("ISERVFT_SOCKET");
+  try {
+    const client = await cli.client();
+    return await client.ask("GET", "/doctor", {
+      schema: doctorView,
+      query: { peer: given.peer },
+      timeout_ms: DOCTOR_MS,
+    });
+  } catch (error) {
+    if (!(error instanceof UnreachableError) || given.peer || named !== undefined) throw error;
+    cli.io.err("No service answers: this is the machine alone, without pair and lines.");
+    const { doctorAlone } = await import("./doctor_alone.ts");
+    return await doctorAlone((name) => cli.io.terminal?.env(name) ?? Deno.env.get(name));
+  }
+}
+
 export const noun: Noun = {
   name: "doctor",
   brief: "checks this machine (--peer: both): what was seen, why it matters, what to do",
   verbs: [verb({
     name: "",
     brief: "Checks KVM, QEMU, memory, disks, both lines, clock, watchdog, ports, witness, bridge.",
-    detail: "Ends with 3 when a check failed.",
+    detail: "Ends with 3 when a check failed. Without a running service it looks at this machine alone.",
     takes: object({
       peer: withDefault(
         flag("--peer", { description: message`the other node too, and what must be the same on both` }),
         false,
       ),
     }),
-    async run({ peer }, cli) {
-      const found = await (await cli.client()).ask("GET", "/doctor", {
-        schema: doctorView,
-        query: { peer },
-        timeout_ms: DOCTOR_MS,
-      });
+    async run(given, cli) {
+      const found = await look(given, cli);
       cli.answer(found, () => checkLines(cli.io, found.checks));
       return found.checks.some(({ state }) => state === "failed") ? 3 : 0;
     },

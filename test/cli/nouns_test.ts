@@ -1,4 +1,7 @@
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import type { Cli } from "../../lib/cli/noun.ts";
+import { UnreachableError } from "../../lib/cli/pinned.ts";
+import { doctorView } from "../../lib/model/doctor.ts";
 import type { FakeBackend } from "../ui/fake_backend.ts";
 import { cliRig, interrupt, runWords, sitting } from "./kit.ts";
 
@@ -223,6 +226,33 @@ Deno.test("doctor ends with 3 when a check failed, with why and fix; --peer asks
   match(text.text, /FAILED {3}KVM: no \/dev\/kvm\n +why: slow\n +fix: Turn it on\./);
   rig.api.backend.doctorView = { at: "", checks: [{ ...check, state: "ok" }] };
   equal((await rig.said(["doctor"])).code, 0);
+});
+
+Deno.test("doctor looks at the machine itself when no service runs, unless one was named or the other node is meant", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const env = { XDG_RUNTIME_DIR: directory, XDG_DATA_HOME: directory };
+    const io = { ...sitting(undefined, env), env: (name: string) => (env as Record<string, string>)[name] };
+    const { noun } = await import("../../lib/cli/doctor.ts");
+    const err: string[] = [];
+    const out: unknown[] = [];
+    const cli: Cli = {
+      io: { out() {}, err: (line) => void err.push(line), terminal: io },
+      json: true,
+      client: () => Promise.reject(new UnreachableError("No node answers", { op: "connect", hint: "" })),
+      answer: (data) => void out.push(data),
+    };
+    const code = await noun.verbs[0]!.run({ peer: false }, cli);
+    const { checks } = doctorView.parse(out[0]);
+    equal(code, checks.some(({ state }) => state === "failed") ? 3 : 0);
+    ok(checks.some(({ id }) => id === "kvm") && checks.length > 8);
+    match(err.join("\n"), /No service answers/);
+    for (const given of [{ peer: true }, { peer: false, socket: "/x" }]) {
+      await rejects(noun.verbs[0]!.run(given, cli), UnreachableError);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("events --follow goes on with what happens, filtered, one line each, and ends on Ctrl-C", async () => {
