@@ -141,7 +141,10 @@ export class Doctor {
     const checks = [...here.checks];
     if (there !== null) {
       if ("checks" in there) {
-        const pair = compareNodes(here.facts, there.facts).map((found) => ({ ...found, node: "" }));
+        const pair = compareNodes(here.facts, there.facts).map((found) => ({
+          ...found,
+          node: `${here.facts.node}+${there.facts.node}`,
+        }));
         checks.push(...there.checks, ...pair);
       } else checks.push({ ...there, node: this.#peer.peer?.name ?? "" });
     }
