@@ -39,7 +39,10 @@ function auditedVm(vm: Backend["vm"], recorded: Recorded): Backend["vm"] {
     switchovers: (name) => vm.switchovers(name),
     history: (name, options) => vm.history(name, options),
     openConsole: (name, kind, actor = "unknown") =>
-      recorded({ actor, action: "vm.console", subject: name, detail: kind }, () => vm.openConsole(name, kind, actor)),
+      recorded(
+        { actor, action: "vm.console", subject: name, detail: kind },
+        () => vm.openConsole(name, kind, actor),
+      ),
     create: (body, actor) => {
       const disks = body.disks.map((disk) => disk.kind === "new" ? "new" : `${disk.kind} ${disk.path}`).join(
         ", ",
