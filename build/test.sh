@@ -40,28 +40,31 @@ step() {
     failed=$((failed + step_failed))
 }
 
-# aside NAME COMMAND...: begins it beside the steps, with what they leave of the machine; `gathered` counts it when it has ended.
+# aside KEY NICENESS COMMAND...: begins it beside the steps; `gathered KEY NAME` counts it when it has ended.
 aside() {
-    aside_name=$1
-    shift
-    { nice -n 19 "$@" >"$log.aside" 2>&1; echo $? >"$log.aside-code"; } &
-    aside_pid=$!
+    key=$1
+    niceness=$2
+    shift 2
+    { nice -n "$niceness" "$@" >"$log.$key" 2>&1; echo $? >"$log.$key-code"; } &
+    echo $! >"$log.$key-pid"
 }
 
 gathered() {
-    wait "$aside_pid"
-    step "$aside_name" sh -c 'cat "$0"; exit "$(cat "$0-code")"' "$log.aside"
+    wait "$(cat "$log.$1-pid")"
+    step "$2" sh -c 'cat "$0"; exit "$(cat "$0-code")"' "$log.$1"
 }
 
 step "formatting, lint, types, tidiness" deno task --quiet check
 # Compiled side by side, run one after the other; one part's failure hides no other's.
 step "the engine in C, compiled" make -s -k -j "$(nproc)" -C ffi programs
-# Minutes of one core, and no clock in it: it needs nothing of the others.
-aside "the decision, simulated" deno test -A test/sim
-step "the engine in C, under sanitizers" make -s -k -C ffi test
 step "the one binary" deno task --quiet build
-step "TypeScript" deno test -A --ignore=test/sim test/
-gathered
+# Those have no clock that others could upset: they run beside the engine's, which are one process after the other.
+aside simulator 19 deno test -A test/sim
+aside parts 4 deno test -A --ignore=test/sim,test/e2e test/
+step "the engine in C, under sanitizers" make -s -k -C ffi test
+gathered parts "the parts in TypeScript"
+step "the product, with real QEMU and real faults" deno test -A test/e2e
+gathered simulator "the decision, simulated"
 
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

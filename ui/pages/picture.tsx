@@ -183,7 +183,7 @@ interface Drawing {
 function Broad({ context, scene }: Drawing) {
   const { t } = context;
   const [first, second] = scene.nodes;
-  const [left, right] = [{ x: 2, y: 14, width: 248 }, { x: 510, y: 14, width: 248 }];
+  const [left, right] = [{ x: 2, y: 14, width: 230 }, { x: 528, y: 14, width: 230 }];
   const look = scene.arbiter?.state === "reachable"
     ? "up"
     : scene.arbiter?.state === "lost"
@@ -195,12 +195,12 @@ function Broad({ context, scene }: Drawing) {
         <Pipe
           t={t}
           path={path}
-          line={[250, 36 + i * 54, 510, 36 + i * 54]}
-          label={{ x: 276, y: 36 + i * 54, width: 208 }}
+          line={[232, 36 + i * 54, 528, 36 + i * 54]}
+          label={{ x: 254, y: 36 + i * 54, width: 252 }}
         />
       ))}
       {scene.arbiter !== null && (
-        <path class={`pipe ${look}`} d="M113 164V214H250M647 164V214H510" stroke-width="2" />
+        <path class={`pipe ${look}`} d="M113 164V214H232M647 164V214H528" stroke-width="2" />
       )}
       {first !== undefined && <NodeBox context={context} scene={scene} node={first} at={left} />}
       {second !== undefined
@@ -210,7 +210,7 @@ function Broad({ context, scene }: Drawing) {
         <Arbiter
           t={t}
           arbiter={scene.arbiter}
-          at={{ x: 250, y: 188, width: 260 }}
+          at={{ x: 232, y: 188, width: 296 }}
         />
       )}
     </svg>
