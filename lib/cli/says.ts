@@ -70,7 +70,14 @@ export function vmLines(io: CommandIo, vm: VmView): string[] {
       ...vm.disks.map((
         disk,
       ) => ["  disk", `${plain(disk.path)}${disk.bytes === null ? "" : `, ${bytesText(disk.bytes)}`}`]),
-      ...vm.nics.map((nic) => ["  NIC", `${plain(nic.mac)} ${plain(nic.model)} on ${orDash(nic.bridge)}`]),
+      ...vm.nics.map((
+        nic,
+      ) => [
+        "  NIC",
+        `${plain(nic.mac)} ${plain(nic.model)} on ${
+          nic.bridge === null ? "the LAN's bridge" : plain(nic.bridge)
+        }`,
+      ]),
       [
         "  settings",
         `revision ${vm.revision}, ${vm.replicated ? "the same" : "not yet the same"} on the other node`,
@@ -88,15 +95,20 @@ export function vmLines(io: CommandIo, vm: VmView): string[] {
       ]]),
       ...(figures === null ? [] : [[
         "  now",
-        `${orDash(figures.checkpoints_per_s)} checkpoints/s, pause ${ms(figures.pause_us)}, added latency ${
+        `${rate(figures.checkpoints_per_s)} checkpoints/s, pause ${ms(figures.pause_us)}, added latency ${
           ms(figures.latency_us)
-        }, ${orDash(figures.out_mbit)} Mbit/s`,
+        }, ${rate(figures.out_mbit)} Mbit/s`,
       ]]),
       ...(vm.last_switchover === null ? [] : [["  switchover", switchoverText(vm.last_switchover)]]),
       ["  may now", may.length === 0 ? "-" : may.join(", ").replaceAll("_", "-")],
     ]),
     ...(vm.detail === null ? [] : [`  ${plain(vm.detail)}`]),
   ];
+}
+
+/** "7.9"; what was not measured is not zero. */
+function rate(value: number | null): string {
+  return value === null ? "-" : value.toFixed(1);
 }
 
 /** A switchover that was done. */

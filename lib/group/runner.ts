@@ -286,32 +286,32 @@ export class Runner implements AsyncDisposable {
     return { kind: "qemu_gone" };
   }
 
-  async #open(action: Extract<Action, { kind: "open" }>): Promise<GroupEvent> {
+  async #open({ term, unless, cancelHandover }: Extract<Action, { kind: "open" }>): Promise<GroupEvent> {
     const { engine } = this.#machine;
     const mode = engine.status.get("mode");
     // Flushes were answered whose output has been held until now.
     const answered = mode === MODES.PROTECTED || mode === MODES.HELD || mode === MODES.HANDING;
     if (answered && !await syncJournals(this.#host(), { waits: true })) {
-      return { kind: "solo_refused", why: "overtaken" }; // it is tried again
+      return { kind: "solo_refused", term, why: "overtaken" }; // it is tried again
     }
     await this.#watch.settled();
-    if (action.unless === "heard" && !this.#silenceNow().silent) {
-      return { kind: "solo_refused", why: "overtaken" };
+    if (unless === "heard" && !this.#silenceNow().silent) {
+      return { kind: "solo_refused", term, why: "overtaken" };
     }
-    if (this.#peerHas(action.term)) return { kind: "solo_refused", why: "not_this_term" };
-    const stood = this.#machine.stands || action.cancelHandover;
+    if (this.#peerHas(term)) return { kind: "solo_refused", term, why: "not_this_term" };
+    const stood = this.#machine.stands || cancelHandover;
     try {
-      engine.solo(action.term);
+      engine.solo(term);
     } catch (error) {
       const refused = error instanceof EngineError && (error.is("ESTATE") || error.is("ESTALE"));
-      if (refused) return { kind: "solo_refused", why: "not_this_term" };
+      if (refused) return { kind: "solo_refused", term, why: "not_this_term" };
       throw error;
     }
     if (stood) {
       await this.#machine.continue();
       engine.announce(ANNOUNCEMENTS);
     }
-    return { kind: "solo_open" };
+    return { kind: "solo_open", term };
   }
 
   async #standBy(action: Extract<Action, { kind: "stand_by" }>): Promise<GroupEvent> {

@@ -96,6 +96,8 @@ export function inGoingSolo(turn: Turn, phase: PhaseOf<"going_solo">, event: Gro
     turn.go({ ...phase, step: "opening" });
     return turn.act({ kind: "open", term: next, cancelHandover: handed, unless });
   }
+  // Of another term: the answer to what was asked while syncing, before the copy became whole.
+  if ((event.kind === "solo_open" || event.kind === "solo_refused") && event.term !== next) return;
   if (event.kind === "solo_open" && phase.step === "opening") return enterSolo(turn, next);
   if (event.kind === "solo_refused") {
     if (event.why === "not_this_term") return fence(turn, "the engine has seen a newer term");

@@ -260,8 +260,8 @@ export type GroupEvent =
   | { kind: "qemu_gone" }
   | { kind: "kept"; where: string }
   | { kind: "keep_failed"; why: string }
-  | { kind: "solo_open" }
-  | { kind: "solo_refused"; why: "overtaken" | "not_this_term" }
+  | { kind: "solo_open"; term: number }
+  | { kind: "solo_refused"; term: number; why: "overtaken" | "not_this_term" }
   | { kind: "standing" }
   | { kind: "standby_failed"; why: string }
   | { kind: "promoted" }
@@ -298,7 +298,7 @@ export type Action =
   | { kind: "launch" }
   /** Open the gate in `term` (engine solo), continue the VM if it stands, announce it. `unless: "heard"`: if a path is
    * alive at that very moment do nothing and answer solo_refused overtaken. When the engine refuses the term, or the
-   * peer says PRIMARY in it or a newer one: solo_refused not_this_term. Answer: solo_open; solo_refused. */
+   * peer says PRIMARY in it or a newer one: solo_refused not_this_term. Answer, with that term: solo_open; solo_refused. */
   | { kind: "open"; term: number; cancelHandover: boolean; unless: "heard" | "never" }
   | { kind: "sync"; generation: number; term: number; changedOnly: boolean }
   | { kind: "hold" }

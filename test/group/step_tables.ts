@@ -216,8 +216,10 @@ const BY_EVENT: { [Kind in GroupEvent["kind"]]: readonly EventOf<Kind>[] } = {
   qemu_gone: [{ kind: "qemu_gone" }],
   kept: [{ kind: "kept", where: "x" }],
   keep_failed: [{ kind: "keep_failed", why: "x" }],
-  solo_open: [{ kind: "solo_open" }],
-  solo_refused: (["overtaken", "not_this_term"] as const).map((why) => ({ kind: "solo_refused", why })),
+  solo_open: [5, 6].map((term) => ({ kind: "solo_open", term })),
+  solo_refused: (["overtaken", "not_this_term"] as const).flatMap((why) =>
+    [5, 6].map((term) => ({ kind: "solo_refused", term, why }))
+  ),
   standing: [{ kind: "standing" }],
   standby_failed: [{ kind: "standby_failed", why: "x" }],
   promoted: [{ kind: "promoted" }],

@@ -3,7 +3,14 @@ import { manualArbiter } from "../../lib/group/arbiter.ts";
 import { commandProblem, operatorView } from "../../lib/group/commands.ts";
 import { beginState, step } from "../../lib/group/step.ts";
 import { wordOf } from "../../lib/group/turn.ts";
-import { type Command, FLAGS, type GroupEvent, type GroupState, type Phase } from "../../lib/group/types.ts";
+import {
+  type Command,
+  FLAGS,
+  type GroupEvent,
+  type GroupState,
+  type Phase,
+  ROLES,
+} from "../../lib/group/types.ts";
 import { at, metadata, word } from "./step_tables.ts";
 
 const NO_SYNC = { sync_bytes_done: 0, sync_bytes_total: 0, sync_rate: 0, sync_eta_s: 0 };
@@ -44,13 +51,30 @@ Deno.test("unprotect: the primary goes on alone once the backup has written that
   const solo = play(
     going.state,
     { kind: "written", metadata: metadata({ term: 6, copy: "whole" }) },
-    { kind: "solo_open" },
+    { kind: "solo_open", term: 6 },
     { kind: "word", word: stale.state.said },
     { kind: "timer", timer: "invite" },
   );
   assert.deepEqual(solo.state.phase, { kind: "solo", term: 6, invite: null });
   const again = play(solo.state, command("protect"));
   assert.equal(again.state.phase.kind === "solo" && again.state.phase.invite?.step, "writing");
+});
+
+Deno.test("unprotect as a sync ends: the engine's no to leaving it is no answer to going alone in the next term", () => {
+  const syncing = stateIn({ kind: "syncing", ...at, leaving: false }, { peer: word() });
+  const left = play(syncing, command("unprotect"));
+  assert.ok(left.actions.some(({ kind, ...rest }) => kind === "open" && "term" in rest && rest.term === 5));
+  // The copy became whole first: now it is asked, and what was asked of the engine is answered late.
+  const late = play(
+    left.state,
+    { kind: "protected" },
+    { kind: "word", word: word({ role: ROLES.BACKUP, flags: FLAGS.PROMISED }) },
+    { kind: "solo_refused", term: 5, why: "not_this_term" },
+  );
+  assert.equal(late.state.phase.kind, "going_solo");
+  assert.ok(!late.actions.some(({ kind }) => kind === "kill_qemu"));
+  const refused = play(late.state, { kind: "solo_refused", term: 6, why: "not_this_term" });
+  assert.equal(refused.state.phase.kind, "fencing");
 });
 
 Deno.test("unprotect without the backup's word waits, and without the command nothing happens", () => {

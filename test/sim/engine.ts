@@ -113,21 +113,22 @@ export class SimEngine {
 
   solo(action: Extract<Action, { kind: "open" }>, answer: (event: GroupEvent) => void): void {
     const { host } = this;
+    const { term } = action;
     if (!host.disk.clean && host.world.rules.ownJournalFirst) {
       return this.flusher.afterNext(() => this.solo(action, answer));
     }
     const heard = !host.heartbeats.silenceNow().silent;
     if (action.unless === "heard" && heard && host.world.rules.looksAgain) {
-      return answer({ kind: "solo_refused", why: "overtaken" });
+      return answer({ kind: "solo_refused", term, why: "overtaken" });
     }
     // Epochs of this very term were sent: the backup may hold a whole copy of it.
-    const sent = action.term === this.term && this.mode !== "syncing" && this.mode !== "idle";
-    if (this.#peerHas(action.term) || sent) return answer({ kind: "solo_refused", why: "not_this_term" });
+    const sent = term === this.term && this.mode !== "syncing" && this.mode !== "idle";
+    if (this.#peerHas(term) || sent) return answer({ kind: "solo_refused", term, why: "not_this_term" });
     this.mode = "solo";
-    this.term = action.term;
+    this.term = term;
     host.world.checkVoices();
     for (const { value } of this.#held.splice(0)) this.#tell(value);
-    answer({ kind: "solo_open" });
+    answer({ kind: "solo_open", term });
   }
 
   promote(action: Extract<Action, { kind: "promote" }>, answer: (event: GroupEvent) => void): void {

@@ -183,7 +183,7 @@ interface Drawing {
 function Broad({ context, scene }: Drawing) {
   const { t } = context;
   const [first, second] = scene.nodes;
-  const [left, right] = [{ x: 2, y: 14, width: 230 }, { x: 528, y: 14, width: 230 }];
+  const [left, right] = [{ x: 2, y: 14, width: 242 }, { x: 516, y: 14, width: 242 }];
   const look = scene.arbiter?.state === "reachable"
     ? "up"
     : scene.arbiter?.state === "lost"
@@ -195,8 +195,8 @@ function Broad({ context, scene }: Drawing) {
         <Pipe
           t={t}
           path={path}
-          line={[232, 36 + i * 54, 528, 36 + i * 54]}
-          label={{ x: 254, y: 36 + i * 54, width: 252 }}
+          line={[244, 36 + i * 54, 516, 36 + i * 54]}
+          label={{ x: 262, y: 36 + i * 54, width: 236 }}
         />
       ))}
       {scene.arbiter !== null && (
