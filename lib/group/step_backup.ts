@@ -259,7 +259,8 @@ function settle(turn: Turn): void {
   const cause = vmGone(turn, phase);
   if (cause === null) {
     if (phase.unsure === true) return keepCopy(turn, phase);
-    return turn.go({ kind: "ready", term, generation });
+    turn.go({ kind: "ready", term, generation });
+    return consider(turn, phase); // what the peer asked for meanwhile
   }
   const given = cause !== "silence";
   if (!given && !state.silenceChecked) return turn.act({ kind: "check_silence" });
