@@ -38,7 +38,12 @@ export interface Attempt {
 
 export class Backoff {
   readonly #nowMs: () => number;
-  readonly #counts = new Map<string, Count>();
+  /** One table for each rule: many names that nobody has push out no address, and no name that is waiting. */
+  readonly #counts: Record<keyof typeof RULES, Map<string, Count>> = {
+    both: new Map(),
+    address: new Map(),
+    name: new Map(),
+  };
   readonly #known = new Set<string>();
 
   constructor(nowMs: () => number) {
@@ -46,23 +51,23 @@ export class Backoff {
   }
 
   get size(): number {
-    return this.#counts.size;
+    return Object.values(this.#counts).reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Throws too_many while one of the three has to wait. */
   begin(name: string, address: string): Attempt {
     const from = addressKey(address);
     const pair = `${name} ${from}`;
-    const keys: [string, Rule][] = [[`both ${pair}`, RULES.both], [`address ${from}`, RULES.address]];
-    if (!this.#known.has(pair)) keys.push([`name ${name}`, RULES.name]);
-    const wait = Math.max(...keys.map(([key]) => (this.#current(key)?.until_ms ?? 0) - this.#nowMs()));
+    const keys: [keyof typeof RULES, string][] = [["both", pair], ["address", from]];
+    if (!this.#known.has(pair)) keys.push(["name", name]);
+    const wait = Math.max(...keys.map((key) => (this.#current(...key)?.until_ms ?? 0) - this.#nowMs()));
     if (wait > 0) {
       throw new ProblemError("too_many", {
         detail: "Too many wrong passwords.",
         hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
       });
     }
-    const counts = keys.map(([key, rule]) => this.#failed(key, rule));
+    const counts = keys.map((key) => this.#failed(...key));
     return {
       locked: counts[0]!.failures === RULES.both.free || counts[2]?.failures === RULES.name.free,
       succeeded: () => {
@@ -70,7 +75,7 @@ export class Backoff {
           count.failures = Math.max(0, count.failures - 1);
           count.until_ms = 0;
         }
-        this.#counts.delete(`both ${pair}`);
+        this.#counts.both.delete(pair);
         this.#known.delete(pair);
         this.#known.add(pair);
         if (this.#known.size > KNOWN_MAX) this.#known.delete(this.#known.values().next().value!);
@@ -80,26 +85,34 @@ export class Backoff {
 
   /** Until when an account has to wait wherever it comes from, Unix ms; null: it need not. */
   lockedUntil(name: string): number | null {
-    const until = this.#current(`name ${name}`)?.until_ms ?? 0;
+    const until = this.#current("name", name)?.until_ms ?? 0;
     return until > this.#nowMs() ? until : null;
   }
 
-  #current(key: string): Count | undefined {
-    const count = this.#counts.get(key);
+  #current(which: keyof typeof RULES, key: string): Count | undefined {
+    const count = this.#counts[which].get(key);
     if (count === undefined || this.#nowMs() - count.at_ms < FORGET_MS) return count;
-    this.#counts.delete(key);
+    this.#counts[which].delete(key);
     return undefined;
   }
 
-  #failed(key: string, rule: Rule): Count {
+  #failed(which: keyof typeof RULES, key: string): Count {
     const now = this.#nowMs();
-    const failures = (this.#current(key)?.failures ?? 0) + 1;
+    const table = this.#counts[which];
+    const rule: Rule = RULES[which];
+    const failures = (this.#current(which, key)?.failures ?? 0) + 1;
     const over = failures - rule.free;
     const wait = over < 0 ? 0 : Math.min(rule.maxMs, 1000 * 2 ** Math.min(over, 20));
     const count = { failures, until_ms: now + wait, at_ms: now };
-    this.#counts.delete(key); // and in again, at the end: the first failed longest ago
-    if (this.#counts.size >= KEYS_MAX) this.#counts.delete(this.#counts.keys().next().value!);
-    this.#counts.set(key, count);
+    table.delete(key); // and in again, at the end: the first failed longest ago
+    if (table.size >= KEYS_MAX) forgetOne(table, rule);
+    table.set(key, count);
     return count;
   }
+}
+
+/** Makes room: one that has not failed often enough to wait, if there is any, else the one that failed longest ago. */
+function forgetOne(table: Map<string, Count>, { free }: Rule): void {
+  for (const [key, { failures }] of table) if (failures < free) return void table.delete(key);
+  table.delete(table.keys().next().value!);
 }

@@ -126,7 +126,7 @@ export function eventLine(io: CommandIo, event: EventView): string {
   const actor = event.actor === null ? "" : ` (${event.actor})`;
   return plain(
     `${event.at}  ${event.severity.toUpperCase().padEnd(8)}  ${event.node}  ${name}: ${event.text}${actor}`,
-  )
+  ).replaceAll(/[\r\n]+/g, " ")
     .replace(event.severity.toUpperCase(), painted(io, event.severity, event.severity.toUpperCase()));
 }
 

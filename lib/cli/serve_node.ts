@@ -113,6 +113,7 @@ async function openParts(
       disks,
       history: (name, range) => observer.history(name, range),
       tuning: tuningOf(config),
+      images: config.images,
     }),
   );
   late.vms = vms;

@@ -77,7 +77,7 @@ export class LastRun {
 
   #note(run: Run): void {
     this.#run = run;
-    Deno.writeTextFile(this.#options.file, `${JSON.stringify(run)}\n`).catch((error) =>
+    Deno.writeTextFile(this.#options.file, `${JSON.stringify(run)}\n`, { mode: 0o600 }).catch((error) =>
       this.#options.problem(`what this host did last could not be noted: ${error}`)
     );
   }

@@ -28,7 +28,7 @@ export async function keepDisks(options: RestorePointOptions): Promise<string> {
     for (const disk of disks) {
       await run(["cp", "--reflink=auto", "--sparse=always", "--", disk.image, `${part}/${disk.name}.img`]);
     }
-    await Deno.writeTextFile(`${part}/about.json`, `${JSON.stringify(about, null, 2)}\n`);
+    await Deno.writeTextFile(`${part}/about.json`, `${JSON.stringify(about, null, 2)}\n`, { mode: 0o600 });
     await run(["sync", ...disks.map((disk) => `${part}/${disk.name}.img`), `${part}/about.json`, part]);
     await Deno.rename(part, `${directory}/${name}`);
     await run(["sync", directory]);

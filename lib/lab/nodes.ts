@@ -232,12 +232,14 @@ export class LabNodes implements AsyncDisposable {
   }
 
   #config(host: Host): string {
+    const { directory, kernel } = this.#options;
     // Hosts are frozen and killed here: a watchdog would reset the machine that both of them are on.
     return `node = "${NODE_NAMES[host]}"
 listen = "0.0.0.0:${WEB_PORT}"
 data = "${this.dataDirectory(host)}"
 run = "${this.runDirectory(host)}"
 qemu_user = "nobody"
+images = ["${directory}", "${kernel.vmlinuz}"]
 [fencing]
 watchdog = "off"
 `;

@@ -29,6 +29,9 @@ export interface Principal {
   language: "en" | "zh-TW" | null;
 }
 
+/** What audit log and events call whoever asks by the local socket: root on this node. No account and no token is called so. */
+export const LOCAL_ACTOR = "local";
+
 export const userView = z.object({
   name: z.string(),
   role: z.enum(ROLES),

@@ -10,6 +10,8 @@ import { parseToml, readInput } from "../vm/toml.ts";
 export const CONFIG_FILE = "/etc/iservft-edge/serve.toml";
 export const WEB_PORT = 8443;
 export const PEER_PORT = 7811;
+/** Where images are put that VMs are to have as they are, such as an installation's ISO. */
+export const IMAGES_DIRECTORY = "/srv/iservft-edge";
 
 const endpoint = (port: number) =>
   z.string().transform((text, context) => {
@@ -51,6 +53,9 @@ const serveSchema = hostTuning.extend({
   names: z.array(hostName).max(32, { error: "allowed: at most 32 names" }).default([]),
   /** The other node. */
   peer_listen: endpoint(PEER_PORT).prefault(`0.0.0.0:${PEER_PORT}`),
+  /** Directories, files and devices outside of the data directory that VMs may have. The other node, and whoever uses the page, can name
+   * no others; root, on the command line, can. */
+  images: z.array(absolute).max(64, { error: "allowed: at most 64 paths" }).default([IMAGES_DIRECTORY]),
   data: absolute.optional(),
   run: runDir.optional(),
 });

@@ -186,7 +186,7 @@ export class Controller implements Backend, Disposable {
         hint: "Wait until it is done, or cancel it.",
       });
     }
-    vms.checkNew(vm);
+    vms.checkNew(vm, actor);
     const kind = vm.disks.some((disk) => disk.kind === "import") ? "import" : "create";
     const total = await disks.size(vm);
     const { view, done } = jobs.start({ kind, subject: vm.name, unit: "bytes", total }, async (job) => {

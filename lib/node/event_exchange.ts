@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { writeDurableFile } from "../durable_file.ts";
 import { type EventView, eventView } from "../model/event.ts";
+import { nodeName } from "../model/node.ts";
 import type { ObserverContract } from "../observe/contracts.ts";
 import type { PeerChannel } from "./contracts.ts";
 
@@ -13,7 +14,7 @@ const EVERY_MS = 3000;
 const METHOD = "events.since";
 
 const question = z.strictObject({ after: z.number().int().min(0) });
-const answer = z.array(eventView).max(BATCH);
+const answer = z.array(eventView.extend({ id: z.number().int().min(1), node: nodeName })).max(BATCH);
 const place = z.object({ peer: z.string(), last: z.number().int().min(0) });
 
 /** What it works with. */

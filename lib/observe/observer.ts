@@ -28,6 +28,8 @@ const PARAM_CHARS = 500;
 const PARAMS = 30;
 /** A sample that is farther from now was stamped by another clock. */
 const SAMPLE_SLACK_MS = 5_000;
+/** How far the other node's clock may be ahead. */
+const AHEAD_MS = 24 * 3600 * 1000;
 /** VMs whose sums are kept. */
 const VMS = 256;
 
@@ -99,10 +101,17 @@ export class Observer implements ObserverContract {
     }
   }
 
+  /** One of the other node's, which may say anything. */
   taken(event: Omit<EventView, "id">): void {
     try {
+      const now = this.#options.nowMs();
+      const at = Date.parse(event.at);
       this.#thread.event({
         ...event,
+        // A time that is none, or far ahead, would stand before all others for ever.
+        at: new Date(at <= now + AHEAD_MS && at >= 0 ? at : now).toISOString(),
+        node: event.node.slice(0, NAME_CHARS),
+        actor: event.actor?.slice(0, NAME_CHARS) ?? null,
         name: event.name.slice(0, NAME_CHARS),
         code: event.code.slice(0, NAME_CHARS),
         params: bounded(event.params),

@@ -106,7 +106,7 @@ export async function chooseAccel(
   const finding = findings[key] ?? await probe({ binary: wanted.binary, cpu: wanted.cpu, accel: "kvm" });
   if (cache !== undefined && findings[key] === undefined) {
     const text = JSON.stringify({ bootId: cache.bootId, findings: { ...findings, [key]: finding } });
-    Deno.writeTextFileSync(cache.file, text);
+    Deno.writeTextFileSync(cache.file, text, { mode: 0o600 });
   }
   return finding.works
     ? { accel: "kvm", reason: "a guest runs under it" }

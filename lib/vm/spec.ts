@@ -16,10 +16,14 @@ const REFUSED_DEVICES: readonly [RegExp, string][] = [
     "it changes or adds memory beside the guest's main memory",
   ],
   [/^nvme|-gl($|-)|^virtio-gpu-rutabaga/, "QEMU cannot save its state"],
+  [/^(guest-)?loader$|^ccid-card-/, "it reads a file of the host"],
   [/^tpm-/, "its TPM is a process of its own, which is not replicated yet"],
 ];
 /** Properties that connect a device to something outside of the engine's disks and NICs. */
 const REFUSED_PROPERTIES = ["drive", "netdev", "chardev", "memdev", "tpmdev", "fsdev"];
+
+/** Properties that have QEMU read, as root, whatever file of the host they name; empty ones name none. */
+const FILE_PROPERTY = /(?:file|path|dir|^db|fd)=.|\//i;
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, {
   error: "it must be 1 to 32 lower-case letters, digits or hyphens, starting with a letter or digit",
@@ -47,6 +51,7 @@ const deviceText = z.string().superRefine((text, context) => {
   for (const property of properties) {
     const key = property.split("=")[0] ?? "";
     if (!/^[A-Za-z0-9_.-]+=[^\s]*$/.test(property)) return refuse(`"${property}" is not property=value`);
+    if (FILE_PROPERTY.test(property)) return refuse(`"${property}" names a file of the host`);
     if (REFUSED_PROPERTIES.includes(key)) {
       return refuse(`${key}= would connect it to something that is not replicated; use [[disk]] and [[nic]]`);
     }

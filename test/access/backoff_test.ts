@@ -105,7 +105,7 @@ Deno.test("what is remembered of addresses and accounts does not grow", () => {
   for (let i = 0; i < 20_000; i++) {
     backoff.begin(`user${i}`, `2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}::1`);
   }
-  assert.ok(backoff.size <= 8192);
+  assert.ok(backoff.size <= 3 * 8192);
   const rate = new RateLimiter({ burst: 1, perSecond: 1, keys: 100 }, () => 0);
   for (let i = 0; i < 1000; i++) rate.take(String(i));
   assert.equal(rate.size, 100);
@@ -125,4 +125,24 @@ Deno.test("an IPv6 network of one customer is one address, and a mapped IPv4 add
   assert.notEqual(addressKey("2001:db8:0:7::9"), addressKey("2001:db8:0:8::9"));
   assert.equal(addressKey("::ffff:192.0.2.7"), addressKey("192.0.2.7"));
   assert.equal(addressKey("fe80::1%eth0"), addressKey("fe80::2"));
+});
+
+Deno.test("names that nobody has push out neither an address nor an account that waits", () => {
+  const backoff = new Backoff(() => 0);
+  const tried = (name: string, address: string) => {
+    try {
+      backoff.begin(name, address);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  for (let i = 0; i < 30; i++) tried("ann", `10.1.${i}.1`);
+  for (let i = 0; i < 30; i++) tried(`first-${i}`, "10.9.9.9");
+  assert.equal(tried("ann", "10.3.3.3"), false);
+  assert.equal(tried("x", "10.9.9.9"), false);
+  for (let i = 0; i < 15_000; i++) tried(`name-${i}`, `10.2.${i % 200}.${Math.floor(i / 200)}`);
+  assert.equal(tried("ann", "10.3.3.3"), false, "the account waits still");
+  assert.equal(tried("x", "10.9.9.9"), false, "the address waits still");
+  assert.ok(backoff.size <= 3 * 8192);
 });

@@ -16,6 +16,7 @@ function problems(text: string): string {
 Deno.test("an empty serve.toml is a whole configuration", () => {
   const config = parseServeConfig({ file: "serve.toml", text: "" });
   assert.deepEqual(config.listen, { host: "0.0.0.0", port: 8443 });
+  assert.deepEqual(config.images, ["/srv/iservft-edge"]);
   assert.deepEqual(config.peer_listen, { host: "0.0.0.0", port: 7811 });
   assert.equal(config.qemu, "qemu-system-x86_64");
   assert.equal(config.fencing.kernel_lease, true);

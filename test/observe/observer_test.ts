@@ -142,3 +142,19 @@ Deno.test("where the worker is follows from what the code is", () => {
   );
   assert.equal(workerUrl("file:///app/serve-ABC.js").href, "file:///app/store_worker.js");
 });
+
+Deno.test("an event of the other node is cut to size, and its time is one that can have been", async () => {
+  using place = new Place();
+  await using observer = await Observer.open({ directory: place.path, node: "line-1-a" });
+  const long = "x".repeat(500_000);
+  const from = { ...newEvent(), node: "line-1-b", text: "t" };
+  for (const at of ["no time", "9999-01-01T00:00:00Z", long]) {
+    observer.taken({ ...from, at, node: long, actor: long, text: long });
+  }
+  observer.taken({ ...from, at: "2026-01-02T03:04:05Z" });
+  const kept = await observer.query({ limit: 10 });
+  assert.equal(kept.length, 4);
+  assert.ok(JSON.stringify(kept).length < 12_000);
+  assert.ok(kept.every(({ at }) => Date.parse(at) <= Date.now()), kept.map(({ at }) => at).join());
+  assert.ok(kept.some(({ at }) => at === "2026-01-02T03:04:05.000Z"));
+});

@@ -151,3 +151,10 @@ async function* sources(directory: string): AsyncGenerator<string> {
     else if (/\.tsx?$/.test(entry.name)) yield await Deno.readTextFile(path);
   }
 }
+
+Deno.test("a time that is none, as the other node may say one, is shown as it is: no page fails for it", () => {
+  const t = translator("en");
+  for (const show of [t.instant, t.time, t.date, (iso: string) => t.relative(iso, 0)]) {
+    assert.equal(show("<no time>"), "<no time>");
+  }
+});

@@ -50,6 +50,9 @@ Deno.test("every error is named by key and line, with the value seen and the val
     ['devices = ["virtio-9p-pci,fsdev=x"]', /^8 devices\[0\]: .*files of the host/],
     ['devices = ["nvme,serial=1"]', /^8 devices\[0\]: .*cannot save its state/],
     ['devices = ["virtio-serial-pci", "virtserialport,chardev=x"]', /^8 devices\[1\]: .*chardev=/],
+    ['devices = ["loader,file=/etc/shadow,addr=0x100000"]', /^8 devices\[0\]: .*reads a file of the host/],
+    ['devices = ["e1000,romfile=shadow"]', /^8 devices\[0\]: .*names a file of the host/],
+    ['devices = ["usb-tablet,x=/etc/shadow"]', /^8 devices\[0\]: .*names a file of the host/],
     ['devices = ["usb-tablet -S"]', /^8 devices\[0\]: .*must be a QEMU device/],
   ];
   for (const [line, expected] of cases) {

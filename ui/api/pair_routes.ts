@@ -13,17 +13,19 @@ const joinBody = z.strictObject({ address: z.string().min(1).max(300), code: z.s
 function stepRoutes(define: Define, deps: WebDeps): void {
   const { pair } = deps.backend;
   const steps = [
-    ["invite", "Shows a one-time code, to be typed on the other node"],
-    ["confirm", "A person has seen that the six digits are the same on both"],
-    ["cancel", "They are not, or nobody wants it any more"],
+    ["invite", "Shows a one-time code, to be typed on the other node", false],
+    ["confirm", "A person has seen that the six digits are the same on both", true],
+    ["cancel", "They are not, or nobody wants it any more", false],
   ] as const;
-  for (const [step, summary] of steps) {
+  for (const [step, summary, fresh] of steps) {
     define({
       method: "post",
       path: `/pair/${step}`,
       tag,
       summary,
       permission: "administer",
+      // With it another machine becomes the other node: not by a browser that somebody left open.
+      ...(fresh ? { fresh } : {}),
       answer: pairView,
     }, ({ actor }) => pair[step](actor));
   }

@@ -80,7 +80,7 @@ function lifeRoutes(define: Define, deps: WebDeps): void {
     path: "/vms/{name}",
     tag,
     summary: "Deletes a VM; its disks are kept unless disks=true",
-    permission: "operate",
+    permission: "administer",
     fresh: true,
     params: byName,
     query: z.strictObject({ disks: z.enum(["true", "false"]).default("false") }),

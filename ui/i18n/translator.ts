@@ -65,6 +65,16 @@ function bytesText(value: number, number: (value: number, digits: number) => str
   return `${number(value, step === 0 || value >= 100 ? 0 : 1)} ${BYTE_UNITS[step]}`;
 }
 
+/** What the other node calls a time may be none: that is shown, rather than no page at all. */
+function shownAsIs(iso: string | number): string {
+  return String(iso).slice(0, 40);
+}
+
+function formatted(format: Intl.DateTimeFormat, iso: string | number): string {
+  const at = new Date(iso);
+  return Number.isNaN(at.getTime()) ? shownAsIs(iso) : format.format(at);
+}
+
 /** Makes a translator. `timeZone`: the machine's unless told otherwise. */
 export function translator(language: Language, timeZone?: string): Translator {
   const messages: Readonly<Record<MessageKey, string>> = language === "zh-TW" ? ZH_TW : EN;
@@ -131,11 +141,13 @@ export function translator(language: Language, timeZone?: string): Translator {
     bytes: (value: number) => bytesText(value, number),
     memory: (mib: number) =>
       mib % 1024 === 0 || mib > 10240 ? `${number(mib / 1024)} GiB` : `${number(mib)} MiB`,
-    instant: (iso: string | number) => instants.format(new Date(iso)),
-    time: (iso: string | number) => times.format(new Date(iso)),
-    date: (iso: string | number) => dates.format(new Date(iso)),
-    relative: (iso: string | number, nowMs: number) =>
-      relativeText(ages, (new Date(iso).getTime() - nowMs) / 1000),
+    instant: (iso: string | number) => formatted(instants, iso),
+    time: (iso: string | number) => formatted(times, iso),
+    date: (iso: string | number) => formatted(dates, iso),
+    relative: (iso: string | number, nowMs: number) => {
+      const seconds = (new Date(iso).getTime() - nowMs) / 1000;
+      return Number.isNaN(seconds) ? shownAsIs(iso) : relativeText(ages, seconds);
+    },
     duration,
     list: (items: readonly string[]) => lists.format(items),
   });

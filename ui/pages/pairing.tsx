@@ -164,7 +164,10 @@ export function pairingRoutes(deps: WebDeps): Hono<Env> {
   const { pair } = deps.backend;
   app.get("/pair", (c) => pairPage(c, deps));
   app.post("/pair/invite", (c) => step(c, deps, (actor) => pair.invite(actor)));
-  app.post("/pair/confirm", (c) => step(c, deps, (actor) => pair.confirm(actor)));
+  app.post("/pair/confirm", (c) => {
+    checkFresh(c);
+    return step(c, deps, (actor) => pair.confirm(actor));
+  });
   app.post("/pair/cancel", (c) => step(c, deps, (actor) => pair.cancel(actor)));
   app.post("/pair/join", async (c) => {
     const { t, principal } = allowedContext(c, deps, "administer");

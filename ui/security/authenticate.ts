@@ -2,13 +2,19 @@
 
 import type { MiddlewareHandler } from "hono";
 import type { Access, Session } from "../../lib/access/types.ts";
-import type { Principal } from "../../lib/model/access.ts";
+import { LOCAL_ACTOR, type Principal } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { Env } from "../deps.ts";
 import { sessionSecret } from "./cookie.ts";
 
 /** Whoever may open the socket (mode 0600) administers the machine. */
-const LOCAL = { kind: "local", name: "local", role: "administrator", fresh: true, language: null } as const;
+const LOCAL = {
+  kind: "local",
+  name: LOCAL_ACTOR,
+  role: "administrator",
+  fresh: true,
+  language: null,
+} as const;
 
 /** The address to count by; "" when the listener said nothing. */
 export function remoteOf(env: Env["Bindings"] | undefined): string {

@@ -69,10 +69,13 @@ export class HostList {
 
   /** Throws unless the host that a request names, in its Host header or its URL (HTTP/2 has it only there), is this node's. */
   check(request: Request): void {
-    const { protocol, host: inUrl } = new URL(request.url);
-    const header = request.headers.get("host") ?? inUrl;
+    // A Host of "10.0.0.1:99999" makes a URL that is none: that is the stranger's fault, and no fault of this node to be logged.
+    const url = URL.parse(request.url);
+    const header = request.headers.get("host") ?? url?.host ?? "";
     // GET http://other/ HTTP/1.1 with a good Host header: RFC 9112 3.2.2 says the line counts. We say neither.
-    if (this.allows(header) && URL.parse(`${protocol}//${header}`)?.host === inUrl) return;
+    if (url !== null && this.allows(header) && URL.parse(`${url.protocol}//${header}`)?.host === url.host) {
+      return;
+    }
     throw new ProblemError("host", {
       detail: `${JSON.stringify(header.slice(0, 100))} is not a name or an address of this node.`,
       hint: "Use one of its addresses, or add the name to `names` in its settings.",

@@ -162,6 +162,13 @@ export function checkExisting(
   return { path: real, bytes, device };
 }
 
+/** Throws ProblemError when `path`, which is there, is a device that is mounted or otherwise in use. */
+export function refuseBusyDevice(path: string, kernel: KernelView = thisKernel): void {
+  const found = Deno.statSync(path);
+  const problem = found.isBlockDevice === true ? deviceProblem(path, found.rdev ?? 0, kernel) : undefined;
+  if (problem !== undefined) throw problem;
+}
+
 /** Throws ProblemError when `path`, which is there, is one of these disks, by whatever name. */
 export function refuseUsed(path: string, used: readonly UsedDisk[]): void {
   const found = Deno.statSync(path);

@@ -42,6 +42,11 @@ export function needOvmf(root = ""): Ovmf {
   });
 }
 
+/** Is it UEFI code as a distribution installs it? */
+export function isOvmfCode(path: string): boolean {
+  return PAIRS.some(([code]) => code === path);
+}
+
 /** The bytes of fresh variables. */
 export function freshVariables(ovmf: Ovmf): Uint8Array<ArrayBuffer> {
   const { size } = Deno.statSync(ovmf.vars);

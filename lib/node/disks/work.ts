@@ -4,7 +4,7 @@ import { makeDurableDirectory } from "../../durable_directory.ts";
 import { ProblemError } from "../../model/problem.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { userIds } from "../../vm/qemu.ts";
-import { checkExisting, diskBytes, refuseUsed, type UsedDisk } from "./existing.ts";
+import { checkExisting, diskBytes, refuseBusyDevice, refuseUsed, type UsedDisk } from "./existing.ts";
 import { checkSpace, isThere, makeDisk, removeDisk, removeParts } from "./files.ts";
 import { findOvmf } from "./firmware.ts";
 import { checkSource } from "./import.ts";
@@ -90,12 +90,18 @@ export class Disks {
     }
     // This VM's own runner may have it already.
     refuseUsed(path, this.#options.used().filter((disk) => disk.path !== path));
+    refuseBusyDevice(path);
     const found = diskBytes(path);
     if (found === bytes) return;
     throw new ProblemError("conflict", {
       detail: `${path} has ${found} bytes on this node, and ${bytes} on the other`,
       hint: "Make them equally large, or remove the one that is not needed.",
     });
+  }
+
+  /** Throws ProblemError when what is at `path` (absolute) cannot be a disk, or something uses it. */
+  check(path: string): void {
+    checkExisting(path, { used: this.#options.used() });
   }
 
   /** Removes an image (absolute); a device is left alone. */

@@ -96,5 +96,7 @@ qemu_user = "${QEMU_USER}"
 # listen = "0.0.0.0:8443"
 # The other node.
 # peer_listen = "0.0.0.0:7811"
+# Directories and devices outside of the data directory that VMs may have. The page and the other node can name no others.
+# images = ["/srv/iservft-edge"]
 `;
 }

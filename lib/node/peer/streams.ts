@@ -185,7 +185,8 @@ export class Streams {
   readonly #open = new Map<number, Stream>();
   readonly #asked = new Map<number, { resolve(): void; reject(error: Error): void }>();
   #next: number;
-  #opening = 0;
+  /** Numbers of streams of the other side that are being opened here. */
+  readonly #opening = new Set<number>();
   #over: string | null = null;
 
   constructor(
@@ -200,7 +201,7 @@ export class Streams {
 
   async open(method: string, params: unknown): Promise<Duplex> {
     if (this.#over !== null) throw unreachable(this.#over);
-    if (this.#open.size + this.#opening >= STREAMS_MAX) throw tooMany();
+    if (this.#open.size + this.#opening.size >= STREAMS_MAX) throw tooMany();
     const id = this.#next;
     this.#next += 2;
     const stream = this.#make(id);
@@ -265,7 +266,8 @@ export class Streams {
   #wanted(body: Uint8Array): boolean {
     const open = fromBody(openSchema, body);
     // Whoever opens a stream numbers it: a number of this side's, or one that is in use, breaks the rules.
-    if (open === undefined || open.id % 2 === this.#next % 2 || this.#open.has(open.id)) return false;
+    if (open === undefined || open.id % 2 === this.#next % 2) return false;
+    if (this.#open.has(open.id) || this.#opening.has(open.id)) return false;
     this.#answer(open.id, open).catch((error) => this.#link.say(TYPE.RESET, wireError(open.id, error)));
     return true;
   }
@@ -273,13 +275,13 @@ export class Streams {
   async #answer(id: number, { method, params }: { method: string; params?: unknown }): Promise<void> {
     const handler = this.#handlers.get(method);
     if (handler === undefined) throw unknownMethod(method, this.#starting());
-    if (this.#open.size + this.#opening >= STREAMS_MAX) throw tooMany();
-    this.#opening++;
+    if (this.#open.size + this.#opening.size >= STREAMS_MAX) throw tooMany();
+    this.#opening.add(id);
     let local: Duplex;
     try {
       local = await handler(params);
     } finally {
-      this.#opening--;
+      this.#opening.delete(id);
     }
     if (this.#over !== null) return await local[Symbol.asyncDispose]();
     const stream = this.#make(id);

@@ -3,10 +3,12 @@
 
 import { errorText } from "../../errors.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { checkFiles, type FileRules } from "../disks/allowed.ts";
 import { clearAway } from "./images.ts";
 import type { Members } from "./members.ts";
-import type { Tombstone, VmRecord } from "./records.ts";
+import { type Tombstone, type VmRecord, VMS_MAX } from "./records.ts";
 import type { VmStore } from "./store.ts";
+import { readFile, specOf } from "./vm_file.ts";
 
 /** How long a deleted VM's runner may take to end. */
 const GONE_MS = 20_000;
@@ -16,6 +18,8 @@ export interface IncomingOptions {
   members: Members;
   /** The run directory. */
   run: string;
+  /** What VMs may have of this machine. */
+  rules: FileRules;
   /** This node's settings are others now. */
   changed(): void;
 }
@@ -23,15 +27,23 @@ export interface IncomingOptions {
 export class Incoming {
   readonly #options: IncomingOptions;
   #removing: Promise<void> = Promise.resolve();
+  /** Settings that were refused last, by VM. */
+  readonly #refused = new Map<string, string>();
 
   constructor(options: IncomingOptions) {
     this.#options = options;
   }
 
-  /** Settings that count from now on. */
-  take(theirs: VmRecord): void {
+  /** Settings that count from now on; false: they name what this node does not give. Whoever has the other node has not this one. */
+  take(theirs: VmRecord): boolean {
     const { store, members, changed } = this.#options;
     const { wanted, name } = theirs;
+    const why = this.#refusal(theirs);
+    if (why !== null) {
+      this.#refuse(theirs, why);
+      return false;
+    }
+    this.#refused.delete(name);
     // A VM is stopped where it runs, by an order that reached it there.
     const keeps = !wanted.running && store.get(name)?.record.wanted.running === true &&
       members.runsHere(name);
@@ -49,6 +61,37 @@ export class Incoming {
         params: { text: `This node cannot take the VM: ${errorText(error).slice(0, 800)}` },
       })
     );
+    return true;
+  }
+
+  /** Why settings of the other node are not taken; null: they are. */
+  #refusal({ name, uuid, file, active }: VmRecord): string | null {
+    const { store, rules } = this.#options;
+    const kept = store.get(name)?.record;
+    const before = kept?.uuid === uuid ? [specOf(kept.file), specOf(kept.active)] : [];
+    try {
+      for (const text of [file, active]) {
+        const spec = readFile(text);
+        if (spec.name !== name) return `its file is of a VM ${spec.name}`;
+        checkFiles(spec, { name, rules, before });
+      }
+      return null;
+    } catch (error) {
+      return error instanceof ProblemError ? `${error.message}. ${error.hint}` : errorText(error);
+    }
+  }
+
+  /** Says it once: the other node goes on offering them. */
+  #refuse({ name, uuid, revision }: VmRecord, why: string): void {
+    const which = `${uuid} ${revision}`;
+    if (this.#refused.get(name) === which) return;
+    this.#refused.delete(name);
+    if (this.#refused.size >= VMS_MAX) this.#refused.delete(this.#refused.keys().next().value!);
+    this.#refused.set(name, which);
+    this.#options.members.tell(name, "critical", {
+      code: "vm.alarm",
+      params: { text: `This node does not take the VM's settings from the other one: ${why.slice(0, 900)}` },
+    });
   }
 
   /** A VM that the other node has deleted. */

@@ -2,10 +2,12 @@
 
 import { errorText } from "../../errors.ts";
 import type { Actor, Duplex, VmBackend } from "../../model/backend.ts";
+import { LOCAL_ACTOR } from "../../model/access.ts";
 import { ProblemError } from "../../model/problem.ts";
 import type { SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../model/vm.ts";
 import { vmName } from "../../model/vm.ts";
 import { servedDisks } from "../../vm/spec.ts";
+import { checkFiles, checkNewFiles, type FileRules } from "../disks/allowed.ts";
 import { Actions } from "./actions.ts";
 import { Consoles } from "./consoles.ts";
 import { logLines, LOGS } from "./logs.ts";
@@ -22,7 +24,7 @@ import { Reports } from "./reports.ts";
 import { SettingsSync } from "./settings_sync.ts";
 import { untilSeen } from "./until_seen.ts";
 import { VmStore } from "./store.ts";
-import { patchFile } from "./vm_file.ts";
+import { patchFile, specOf } from "./vm_file.ts";
 
 export type { FinishedDisk };
 
@@ -69,6 +71,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       store: this.#store,
       members: this.#members,
       run: places.run,
+      rules: this.#rules(),
       changed: () => {
         this.#sync.changed();
         this.#changed();
@@ -154,14 +157,15 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   }
 
   /** Checks a VM before its disks are made: name, settings. Throws ProblemError with every field that is wrong. */
-  checkNew(vm: VmCreate): void {
+  checkNew(vm: VmCreate, actor: Actor): void {
     const elsewhere = this.#reports.all()?.map(({ name }) => name) ?? [];
     checkNewVm(vm, { views: this.views(), elsewhere });
+    checkNewFiles(vm, { rules: this.#rules(), actor });
   }
 
   /** Adds a VM whose disks are there, and makes empty ones of the same size on the other node; starts it if that is wanted. */
   async add(vm: VmCreate, made: readonly FinishedDisk[], actor: Actor): Promise<VmView> {
-    this.checkNew(vm);
+    this.checkNew(vm, actor);
     const { name } = vm;
     const { record, spec } = newRecord(vm, made, { by: this.#options.node().id, at: this.#at() });
     this.#store.put(record);
@@ -235,7 +239,13 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     }
     const { text, spec, keys } = patchFile(record.file, patch.spec);
     if (keys.length === 0) return this.#members.view(name);
+    const before = [specOf(record.file), specOf(record.active)];
+    if (actor !== LOCAL_ACTOR) checkFiles(spec, { name, rules: this.#rules(), before });
     const served = servedDisks(spec, this.#store.directory);
+    const had = before.flatMap((one) => one === null ? [] : servedDisks(one, this.#store.directory));
+    for (const { image } of served) {
+      if (!had.some((disk) => disk.image === image)) this.#options.disks.check?.(image);
+    }
     const disks = served.map(({ image }) => imageBytes(image));
     this.#store.note(name, { images: served.map(({ image }) => image) });
     // What the runners of both nodes read stays as it is while there are any.
@@ -302,6 +312,10 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     if (sample === null || sample.t_ms === this.#sampled.get(name)) return;
     this.#sampled.set(name, sample.t_ms);
     this.#options.recorder.sample(name, sample);
+  }
+
+  #rules(): FileRules {
+    return { directory: this.#store.directory, images: this.#options.images ?? [] };
   }
 
   #known(name: string) {

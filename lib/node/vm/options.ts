@@ -9,6 +9,8 @@ import type { NodePlaces, PeerChannel, Recorder } from "../contracts.ts";
 export interface DiskHooks {
   /** Makes an empty image of `bytes`, unless there is one of that size. Throws ProblemError when there is another one, or no room. */
   make(path: string, bytes: number): Promise<void>;
+  /** Throws ProblemError when what is at `path` (absolute) cannot be a disk, or something uses it. */
+  check?(path: string): void;
 }
 
 export interface VmManagerOptions {
@@ -31,6 +33,8 @@ export interface VmManagerOptions {
   now?: () => number;
   /** What of the VMs' host files is this machine's own (serve.toml). */
   tuning: HostTuning;
+  /** What VMs may have of this machine outside of the data directory (serve.toml); default: nothing. */
+  images?: readonly string[];
   /** Runners can run here; by default when this process is root's. */
   privileged?: () => boolean;
   /** How runners are started; by default as units of systemd where it is the init. */

@@ -30,8 +30,8 @@ export interface SettingsSyncOptions {
   /** This node's ID. */
   id: () => string;
   runsHere(name: string): boolean;
-  /** The other node's settings count from now on. */
-  take(record: VmRecord): void;
+  /** The other node's settings count from now on; false: they are refused. */
+  take(record: VmRecord): boolean;
   remove(stone: Tombstone): void;
   /** For the list of events: a warning about a VM. */
   warn(name: string, text: string): void;
@@ -199,7 +199,7 @@ export class SettingsSync implements AsyncDisposable {
     if (store.get(record.name) === undefined && store.all().length >= VMS_MAX) {
       return warn(record.name, `There are ${VMS_MAX} VMs here already: this one is on the other node alone.`);
     }
-    take(record);
+    if (!take(record)) return;
     // What was made of it here, if anything was, goes back.
     store.note(record.name, { peer_has: record.revision, peer_id: this.#options.peer.peer?.id ?? "" });
   }

@@ -46,6 +46,7 @@ async function furnish() {
     disks,
     tuning: hostTuning.parse({ qemu_user: "nobody", fencing: { watchdog: "off" } }),
     runners: "processes" as const,
+    images: [directory, guestKernel().vmlinuz],
   });
   for (const host of ["a", "b"] as const) {
     const { data } = options(host).places;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { vmCreate } from "../../../lib/model/vm.ts";
 import { merge, type MergeFacts } from "../../../lib/node/vm/merge.ts";
 import type { VmRecord } from "../../../lib/node/vm/records.ts";
 import { until, view } from "./kit.ts";
@@ -159,4 +160,33 @@ Deno.test("both nodes come to the same settings, whoever merges: of two with one
     theirs: [{ record: record({ uuid: crypto.randomUUID() }), runs_here: false }],
   });
   assert.deepEqual([clash.take, clash.clashes], [[], ["vm"]]);
+});
+
+Deno.test("the other node, taken over by somebody, gets no file of this one: neither to read nor to write", async () => {
+  await using nodes = await Nodes.make();
+  const secret = `${nodes.directory}/secret`;
+  await Deno.writeTextFile(secret, "x", { mode: 0o600 });
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  const target = `${nodes.directory}/cron.img`;
+  const evil = [
+    { name: "writes", disks: [{ kind: "existing", path: target }], made: [{ path: target, bytes: 512 }] },
+    { name: "reads", spec: { kernel: "k", initrd: secret }, made: [] },
+  ];
+  for (const { made, ...vm } of evil) {
+    await a.add(vmCreate.parse({ memory_mib: 64, protect: false, ...vm }), made, "local");
+  }
+  await until(a, () => a.views().length === 2);
+  assert.deepEqual(b.views(), []);
+  assert.throws(() => Deno.statSync(target), Deno.errors.NotFound);
+  const told = nodes.heard.b.events.map(({ params }) => String(params["text"]));
+  assert.ok(told.some((text) => text.includes("cron.img") && text.includes("images")), told.join("\n"));
+  // One that is as it should be goes over, and changes of it that are not do not.
+  await nodes.add(a);
+  await until(b, () => b.views().length === 1);
+  await a.update(VM, {
+    revision: a.views().find(({ name }) => name === VM)!.revision,
+    spec: { kernel: secret },
+  }, "local");
+  assert.doesNotMatch(await b.file(VM), /secret/);
+  assert.equal(a.views().find(({ name }) => name === VM)?.replicated, false);
 });

@@ -144,7 +144,7 @@ export const ROUTES: readonly RouteCase[] = [
     permission: "administer",
     body: { address: "10.0.0.2:7811", code: "K7QD-M3XR" },
   },
-  { method: "post", path: "/pair/confirm", permission: "administer" },
+  { method: "post", path: "/pair/confirm", permission: "administer", fresh: true },
   { method: "post", path: "/pair/cancel", permission: "administer" },
   { method: "put", path: "/pair/settings", permission: "administer", body: settings },
   { method: "get", path: "/pair/suggest", permission: "administer" },
@@ -164,7 +164,7 @@ export const ROUTES: readonly RouteCase[] = [
     method: "delete",
     path: "/vms/{name}",
     at: "/vms/historian?disks=true",
-    permission: "operate",
+    permission: "administer",
     fresh: true,
   },
   {

@@ -136,7 +136,10 @@ Deno.test("a page that lets its own name point here gets nothing, whoever is sig
     }
   }
   assert.equal(await status(r, { path: "http://evil.example/api/v1/vms", headers: { Cookie } }), "421");
-  assert.equal(await status(r, { headers: { Host: "", Cookie } }), "421");
+  // The last two make no URL at all.
+  for (const Host of ["", "127.0.0.1:99999", "127.0.0.1:9."]) {
+    assert.equal(await status(r, { headers: { Host, Cookie } }), "421", Host);
+  }
   for (const Host of ["localhost", "127.0.0.1", `plant-a:${r.web.port()}`, "[::1]:9"]) {
     assert.equal(await status(r, { headers: { Host, Cookie } }), "200", Host);
   }

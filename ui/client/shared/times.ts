@@ -31,12 +31,14 @@ function put(element: HTMLElement, text: string): void {
 export function refreshTimes(): void {
   for (const element of document.querySelectorAll<HTMLTimeElement>("time[data-ago]")) {
     const at = Date.parse(element.dateTime);
+    if (Number.isNaN(at)) continue; // what is shown stays
     const seconds = (at - nodeNow()) / 1000;
     const [unit, size] = AGES.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
     put(element, ages.format(Math.trunc(seconds / size), unit));
     element.title = instants.format(at);
   }
   for (const element of document.querySelectorAll<HTMLTimeElement>("time[data-instant]")) {
-    put(element, instants.format(Date.parse(element.dateTime)));
+    const at = Date.parse(element.dateTime);
+    if (!Number.isNaN(at)) put(element, instants.format(at));
   }
 }
