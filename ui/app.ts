@@ -60,6 +60,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   const hosts = new HostList({ configured: deps.names ?? (() => []), own: deps.ownNames ?? ownNames, nowMs });
   app.use(responseHeaders());
   app.use(checkRequest({ hosts, nowMs }));
+  app.use((c, next) => access.audit.from(c.get("remote"), next));
   app.use(authenticate(access));
   app.use(keepStrangersOut(access));
   app.use(boundedBody(deps.bodyLimits ?? BODY_LIMITS));

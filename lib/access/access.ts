@@ -2,6 +2,7 @@
 
 import { AuditLog } from "./audit.ts";
 import { Backoff } from "./backoff.ts";
+import { Changes } from "./changes.ts";
 import { COST, type Cost, Passwords } from "./password.ts";
 import { SessionStore } from "./sessions.ts";
 import { FirstAdministrator } from "./setup.ts";
@@ -37,6 +38,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     store[Symbol.dispose]();
     throw error;
   }
+  const changes = new Changes(store, nowMs);
   const shared: Shared = {
     store,
     audit,
@@ -44,6 +46,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     backoff: new Backoff(nowMs),
     events: options.events ?? NOBODY,
     refusals: new Refusals(audit, nowMs),
+    changes,
     nowMs,
   };
   const users = new Accounts(shared, () => setup.done());
@@ -56,7 +59,9 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     totp: new TotpAccounts(store, audit, { nowMs, label }),
     audit,
     setup,
+    onChange: (listener) => changes.on(listener),
     async [Symbol.asyncDispose]() {
+      changes[Symbol.dispose]();
       await audit[Symbol.asyncDispose]();
       store[Symbol.dispose]();
     },

@@ -6,6 +6,7 @@
  *   audit.N.log   older files, N smaller: newer; the oldest one is removed when there are KEEP of them
  *   audit.torn    what was left of a line that was being written when the machine died */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { EdgeError } from "../errors.ts";
@@ -71,6 +72,7 @@ export interface AuditPlace {
 export class AuditLog implements Audit, AsyncDisposable {
   readonly #place: AuditPlace;
   readonly #limits: AuditLimits;
+  readonly #address = new AsyncLocalStorage<string>();
   #waiting: { text: string; done: PromiseWithResolvers<void> }[] = [];
   #writing: Promise<void> | null = null;
   #head: Head;
@@ -122,6 +124,10 @@ export class AuditLog implements Audit, AsyncDisposable {
     return log;
   }
 
+  from<T>(address: string, work: () => T): T {
+    return this.#address.run(address, work);
+  }
+
   append(entry: Pick<AuditEntry, "actor" | "action" | "subject"> & { address?: string; detail?: string }) {
     const done = Promise.withResolvers<void>();
     if (this.#waiting.length >= this.#limits.waiting) {
@@ -133,14 +139,15 @@ export class AuditLog implements Audit, AsyncDisposable {
       );
       return done.promise;
     }
-    const { actor, action, subject, address = "", detail = "" } = entry;
+    const { actor, action, subject, detail = "" } = entry;
+    const address = entry.address ?? this.#address.getStore() ?? "";
     const whole: AuditEntry = {
       seq: this.#last.seq + 1,
       at: instantOf(this.#place.nowMs()),
       actor: actor.slice(0, TEXT_MAX),
       action: action.slice(0, TEXT_MAX),
       subject: subject.slice(0, TEXT_MAX),
-      address: address.slice(0, TEXT_MAX),
+      address: address === "unix" ? "local" : address.slice(0, TEXT_MAX),
       detail: detail.slice(0, TEXT_MAX),
       prev: this.#last.hash,
     };

@@ -2,13 +2,11 @@
 
 import { ProblemError } from "../model/problem.ts";
 import type { Role, UserView } from "../model/access.ts";
+import { ABSOLUTE_MS, IDLE_MS } from "./changes.ts";
 import { hashOf, instantOf, randomSecret } from "./store.ts";
 import type { Caller, Credentials, Session, Sessions, SessionView } from "./types.ts";
 import { type Shared, verifyAgain } from "./users.ts";
 
-/** Bounds of a session, ms. */
-export const IDLE_MS = 30 * 60_000;
-export const ABSOLUTE_MS = 12 * 60 * 60_000;
 /** How long a password that was given counts for dangerous actions. */
 export const FRESH_MS = 5 * 60_000;
 /** Of one account; the one that was used longest ago goes. */
@@ -77,6 +75,7 @@ export class SessionStore implements Sessions {
       );
       store.run("update users set login_ms = ? where name = ?", now, name);
     });
+    this.#shared.changes.tell(); // the oldest of many has ended
     await audit.append({
       actor: `user:${name}`,
       action: "session.begin",
@@ -145,19 +144,21 @@ export class SessionStore implements Sessions {
   }
 
   async end(user: string, id: string, actor: string): Promise<void> {
-    const { store, audit } = this.#shared;
+    const { store, audit, changes } = this.#shared;
     if (store.run("delete from sessions where user = ? and id = ?", user, id) === 0) {
       throw new ProblemError("not_found", {
         detail: "There is no such session.",
         hint: "It may have ended by itself.",
       });
     }
+    changes.tell();
     await audit.append({ actor, action: "session.end", subject: user });
   }
 
   async endAll(user: string, actor: string): Promise<void> {
-    const { store, audit } = this.#shared;
+    const { store, audit, changes } = this.#shared;
     const ended = store.run("delete from sessions where user = ?", user);
+    changes.tell();
     await audit.append({ actor, action: "session.end_all", subject: user, detail: `${ended} sessions` });
   }
 }

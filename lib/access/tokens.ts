@@ -68,6 +68,7 @@ export class TokenStore implements Tokens {
         ...[id, token.name, hash, token.role, nowMs(), expires],
       );
     });
+    this.#shared.changes.tell(); // it may be what expires next
     await audit.append({ actor, action: "token.create", subject: token.name, detail: token.role });
     return { secret, view: viewOf(store.get<Row>("select * from tokens where id = ?", id)!) };
   }
@@ -79,6 +80,7 @@ export class TokenStore implements Tokens {
       throw new ProblemError("not_found", { detail: "There is no such token.", hint: "Look at the list." });
     }
     store.run("delete from tokens where id = ?", id);
+    this.#shared.changes.tell();
     await audit.append({ actor, action: "token.remove", subject: row.name });
   }
 

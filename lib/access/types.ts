@@ -148,6 +148,7 @@ export interface AuditEntry {
   /** Noun and verb, e.g. "user.create", "vm.stop", "session.refused". */
   action: string;
   subject: string;
+  /** Where it was asked; "local": on the machine itself, by the socket; "": nobody asked, or it is not known. */
   address: string;
   detail: string;
   /** SHA-256 of the line before, in hex. */
@@ -166,6 +167,8 @@ export interface Audit {
   ): Promise<
     void
   >;
+  /** What `work` writes down without an address comes from this one, also what it does later. */
+  from<T>(address: string, work: () => T): T;
   /** Newest first. */
   query(options: { before?: number; limit: number }): Promise<AuditEntry[]>;
   verify(): Promise<AuditVerdict>;
@@ -195,6 +198,8 @@ export interface Access extends AsyncDisposable {
   totp: Totp;
   audit: Audit;
   setup: Setup;
+  /** Called whenever somebody may do less than before: sessions and tokens that end or expire, other roles. Ask `find` then. */
+  onChange(listener: () => void): Disposable;
 }
 
 /** What openAccess tells the node, for its events. */

@@ -3,6 +3,7 @@
 import { may, type Role, type UserView } from "../model/access.ts";
 import { ProblemError } from "../model/problem.ts";
 import type { Backoff } from "./backoff.ts";
+import type { Changes } from "./changes.ts";
 import { checkNewPassword, type Passwords } from "./password.ts";
 import { RateLimiter } from "./rate.ts";
 import { instantOf, instantOrNull, type Store, type UserRow } from "./store.ts";
@@ -19,6 +20,8 @@ export interface Shared {
   backoff: Backoff;
   events: AccessEvents;
   refusals: Refusals;
+  /** Told at once when somebody may do less. */
+  changes: Changes;
   nowMs(): number;
 }
 
@@ -131,6 +134,7 @@ export class Accounts implements Users {
       }
       if (kept !== null) this.#setPassword(name, kept);
     });
+    this.#shared.changes.tell();
     const what = Object.entries(change).filter(([, value]) => value !== undefined)
       .map(([key, value]) => key === "password" ? "password" : `${key} ${value}`).join(", ");
     await audit.append({ actor, action: "user.change", subject: name, detail: what });
@@ -153,6 +157,7 @@ export class Accounts implements Users {
       this.#setPassword(name, kept);
       store.run("update users set login_ms = ? where name = ?", nowMs(), name);
     });
+    this.#shared.changes.tell();
     const actor = `user:${name}`;
     await audit.append({ actor, action: "user.password", subject: name, address: caller.address });
     events.changed(name, { what: "password", actor });
@@ -168,6 +173,7 @@ export class Accounts implements Users {
       this.#refuseLast(this.#row(name), "is removed");
       store.run("delete from users where name = ?", name); // sessions and recovery codes go with it
     });
+    this.#shared.changes.tell();
     await audit.append({ actor, action: "user.remove", subject: name });
     events.deleted(name, actor);
   }

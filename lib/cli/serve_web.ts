@@ -4,11 +4,10 @@ import { Hono } from "hono";
 import { apiRoutes, metricsRoute } from "../../ui/api/app.ts";
 import { createApp } from "../../ui/app.ts";
 import { auditedBackend } from "../../ui/audited.ts";
-import { consoleEndpoints } from "../../ui/console/endpoint.ts";
+import { consoleEndpoints, consoleReaders } from "../../ui/console/endpoint.ts";
 import type { Env } from "../../ui/deps.ts";
 import { listenWeb, type WebServer } from "../../ui/listen.ts";
 import { pageRoutes } from "../../ui/pages/routes.tsx";
-import { principalNow } from "../../ui/security/authenticate.ts";
 import { staticAssets, staticRoutes } from "../../ui/static.ts";
 import type { Access } from "../access/types.ts";
 import type { Backend } from "../model/backend.ts";
@@ -44,7 +43,7 @@ export async function openWeb(settings: ServeSettings, parts: WebParts): Promise
   const pages = new Hono<Env>();
   pages.route("/", metricsRoute(deps));
   pages.route("/", pageRoutes(deps));
-  pages.route("/", consoleEndpoints(deps, { recheck: (c) => principalNow(access, c) }));
+  pages.route("/", consoleEndpoints(deps, consoleReaders(access)));
   const app = createApp({
     ...deps,
     api,

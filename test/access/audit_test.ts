@@ -40,6 +40,20 @@ async function write(log: AuditLog, count: number): Promise<void> {
   );
 }
 
+Deno.test("what is asked from somewhere is written down with the address, the local socket's as local", async () => {
+  await using r = await rig();
+  await r.log.from("192.0.2.9", async () => {
+    await r.log.append({ actor: "user:ann", action: "vm.stop", subject: "press-1" });
+    await r.log.append({ actor: "user:ann", action: "vm.start", subject: "press-1" });
+    await r.log.append({ actor: "user:ann", action: "session.begin", subject: "ann", address: "192.0.2.1" });
+  });
+  await r.log.from("unix", () => r.log.append({ actor: "local", action: "vm.stop", subject: "press-1" }));
+  await r.log.append({ actor: "node", action: "audit.torn", subject: "audit.log" });
+  const entries = await r.log.query({ limit: 5 });
+  const addresses = entries.map(({ address }) => address);
+  assert.deepEqual(addresses, ["", "local", "192.0.2.1", "192.0.2.9", "192.0.2.9"]);
+});
+
 Deno.test("a log that nobody touched is whole, over restarts too", async () => {
   await using r = await rig();
   await write(r.log, 5);

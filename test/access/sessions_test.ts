@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ABSOLUTE_MS, FRESH_MS, IDLE_MS } from "../../lib/access/sessions.ts";
+import { ABSOLUTE_MS, IDLE_MS } from "../../lib/access/changes.ts";
+import { FRESH_MS } from "../../lib/access/sessions.ts";
 import { CALLER, PASSWORD, problem, rig, signIn, user } from "./kit.ts";
 
 Deno.test("a session ends when it was idle too long, and after twelve hours whatever was done", async () => {

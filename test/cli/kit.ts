@@ -84,6 +84,7 @@ export async function cliRig(): Promise<CliRig> {
     "/",
     consoleEndpoints({ backend: api.backend, version: "1", nowMs: () => 0 }, {
       recheck: (c) => c.get("principal"),
+      onChange: (listener) => api.access.onChange(listener),
     }),
   );
   const server = Deno.serve(

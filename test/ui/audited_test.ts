@@ -1,8 +1,15 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
-import type { AuditEntry } from "../../lib/access/types.ts";
+import { Hono } from "hono";
+import type { Access, AuditEntry } from "../../lib/access/types.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { vmCreate } from "../../lib/model/vm.ts";
+import { apiRoutes } from "../../ui/api/app.ts";
+import { createApp } from "../../ui/app.ts";
 import { auditedBackend } from "../../ui/audited.ts";
+import type { Env, Peer } from "../../ui/deps.ts";
+import { pageRoutes } from "../../ui/pages/routes.tsx";
+import { SESSION_COOKIE } from "../../ui/security/cookie.ts";
+import { rig as accountRig, signIn, user } from "../access/kit.ts";
 import { FakeBackend } from "./fake_backend.ts";
 
 type Entry = Pick<AuditEntry, "actor" | "action" | "subject"> & { detail?: string };
@@ -89,4 +96,43 @@ Deno.test("a command that cannot be written down is not done", async () => {
   const audited = auditedBackend(backend, { append: () => Promise.reject(new Error("the disk is full")) });
   await rejects(audited.vm.act("press-1", "stop", "local"), /disk is full/);
   deepEqual(backend.calls, []);
+});
+
+/** The whole app over real accounts, as `serve` puts it together. */
+async function wholeApp(access: Access) {
+  const { secret } = await signIn(access, "ann");
+  const backend = new FakeBackend();
+  const deps = {
+    backend: auditedBackend(backend, access.audit),
+    access,
+    version: "1",
+    nowMs: () => backend.nowMs(),
+    ownNames: () => ["node-a"],
+  };
+  const pages = new Hono<Env>().route("/", pageRoutes(deps));
+  const app = createApp({ ...deps, api: apiRoutes(deps), pages, statics: new Hono<Env>() });
+  const [origin, cookie] = ["https://node-a:8443", `${SESSION_COOKIE}=${secret}`];
+  const headers = { host: "node-a:8443", origin, cookie, "sec-fetch-site": "same-origin" };
+  return (path: string, peer: Peer) =>
+    app.fetch(new Request(`${origin}${path}`, { method: "POST", headers, body: new URLSearchParams() }), {
+      peer,
+    });
+}
+
+Deno.test("a command is in the audit log with where it was asked: by the page, by the API, on the machine itself", async () => {
+  await using accounts = await accountRig();
+  const { access } = accounts;
+  await user(access, "ann", "administrator");
+  const ask = await wholeApp(access);
+  const tcp = { kind: "tcp", address: "192.0.2.44" } as const;
+  equal((await ask("/vms/press-1/do/verify", tcp)).status, 200);
+  const before = "/api/v1/vms/press-1/actions/verify";
+  equal((await ask(before, { kind: "tcp", address: "2001:db8::7" })).status, 200);
+  equal((await ask(before, { kind: "unix" })).status, 200);
+  const entries = (await access.audit.query({ limit: 3 })).toReversed();
+  deepEqual(entries.map(({ actor, action, address }) => [actor, action, address]), [
+    ["user:ann", "vm.verify", "192.0.2.44"],
+    ["user:ann", "vm.verify", "2001:db8::7"],
+    ["local", "vm.verify", "local"],
+  ]);
 });

@@ -33,20 +33,31 @@ function echo(): VmSide {
 interface Stage extends AsyncDisposable {
   url: string;
   setPrincipal(principal: Principal | null): void;
+  /** Says that it may have changed. */
+  told(): void;
 }
 
-function stage(openConsole: Backend["vm"]["openConsole"], options: { maximum?: number } = {}): Stage {
+function stage(
+  openConsole: Backend["vm"]["openConsole"],
+  options: { maximum?: number; session_ms?: number } = {},
+): Stage {
+  const listeners = new Set<() => void>();
+  const onChange = (listener: () => void) => {
+    listeners.add(listener);
+    return { [Symbol.dispose]: () => void listeners.delete(listener) };
+  };
   let principal: Principal | null = ANN;
   const deps = { backend: { vm: { openConsole } }, version: "0", nowMs: Date.now } as unknown as WebDeps;
   const app = new Hono<Env>();
   app.use(async (c, next) => (c.set("principal", principal), await next()));
   app.onError((error, c) => c.text(error.message, error instanceof ProblemError ? 403 : 500));
-  const limits = { ...LIMITS, session_ms: 20, drain_ms: 5 };
-  app.route("/", consoleEndpoints(deps, { recheck: () => principal, limits, ...options }));
+  const limits = { ...LIMITS, session_ms: options.session_ms ?? 20, drain_ms: 5 };
+  app.route("/", consoleEndpoints(deps, { recheck: () => principal, onChange, limits, ...options }));
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, app.fetch);
   return {
     url: `ws://127.0.0.1:${server.addr.port}/api/v1/vms/press-1/console`,
     setPrincipal: (next) => principal = next,
+    told: () => listeners.forEach((listener) => listener()),
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }
@@ -131,6 +142,19 @@ Deno.test("a console of somebody who is made a viewer ends", async () => {
   await using server = stage(() => Promise.resolve(vm.duplex));
   const client = await new Client(`${server.url}/screen`).opened();
   server.setPrincipal({ ...ANN, role: "viewer" });
+  assert.equal((await client.closed).code, CLOSE.session);
+  await vm.disposed;
+});
+
+Deno.test("a console ends at once when the accounts tell that its session ended", async () => {
+  const vm = echo();
+  await using server = stage(() => Promise.resolve(vm.duplex), { session_ms: 3600_000 });
+  const client = await new Client(`${server.url}/serial`).opened();
+  server.told();
+  client.socket.send(new Uint8Array(4));
+  await client.until(() => client.bytes === 4);
+  server.setPrincipal({ ...ANN, role: "viewer" });
+  server.told();
   assert.equal((await client.closed).code, CLOSE.session);
   await vm.disposed;
 });

@@ -6,9 +6,8 @@ import { apiRoutes } from "../../ui/api/app.ts";
 import { openAccess } from "../../lib/access/access.ts";
 import type { Access } from "../../lib/access/types.ts";
 import { createApp } from "../../ui/app.ts";
-import { consoleEndpoints } from "../../ui/console/endpoint.ts";
+import { consoleEndpoints, consoleReaders } from "../../ui/console/endpoint.ts";
 import type { Env } from "../../ui/deps.ts";
-import { principalNow } from "../../ui/security/authenticate.ts";
 import { pageRoutes } from "../../ui/pages/routes.tsx";
 import { SESSION_COOKIE } from "../../ui/security/cookie.ts";
 import { staticAssets, staticRoutes } from "../../ui/static.ts";
@@ -70,7 +69,7 @@ export async function fakeWeb(options: { port?: number; backend?: FakeBackend } 
     api: apiRoutes(deps),
     pages: new Hono<Env>().route("/", pageRoutes(deps)).route(
       "/",
-      consoleEndpoints(deps, { recheck: (c) => principalNow(access, c) }),
+      consoleEndpoints(deps, consoleReaders(access)),
     ),
     statics: staticRoutes(assets),
   });

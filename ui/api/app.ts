@@ -52,10 +52,10 @@ export function apiRoutes(deps: ApiDeps): OpenAPIHono<Env> {
     )
   );
   const define = definer(app);
-  const pool = new StreamPool(
-    deps.limits ?? STREAM_LIMITS,
-    (context) => stillValid(deps.access, context),
-  );
+  const pool = new StreamPool(deps.limits ?? STREAM_LIMITS, {
+    valid: (context) => stillValid(deps.access, context),
+    onChange: (listener) => deps.access.onChange(listener),
+  });
   pairRoutes(define, deps);
   vmRoutes(define, deps);
   eventRoutes(define, { ...deps, pool });

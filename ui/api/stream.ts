@@ -31,18 +31,24 @@ export const STREAM_LIMITS: StreamLimits = {
 /** Events that a reader who comes back is told of at most. */
 const REPLAYED = 1000;
 
+/** Whether who opened a stream may still read it, and when to ask that again. */
+export interface Readers {
+  valid(context: Context<Env>): boolean;
+  /** Called when somebody may do less than before. */
+  onChange(listener: () => void): Disposable;
+}
+
 /** The streams of one server. */
 export class StreamPool {
   readonly limits: StreamLimits;
-  /** Whether who opened a stream may still read it. */
-  readonly #valid: (context: Context<Env>) => boolean | Promise<boolean>;
+  readonly readers: Readers;
   #total = 0;
   readonly #each = new Map<string, number>();
   readonly #ends = new Set<() => void>();
 
-  constructor(limits: StreamLimits, valid: (context: Context<Env>) => boolean | Promise<boolean>) {
+  constructor(limits: StreamLimits, readers: Readers) {
     this.limits = limits;
-    this.#valid = valid;
+    this.readers = readers;
   }
 
   get size(): number {
@@ -68,10 +74,6 @@ export class StreamPool {
       if (left === 0) this.#each.delete(who);
       else this.#each.set(who, left);
     };
-  }
-
-  async stillValid(context: Context<Env>): Promise<boolean> {
-    return await this.#valid(context);
   }
 
   /** Ends all streams. */
@@ -131,7 +133,8 @@ class Reader {
     if (first !== null) this.#send(record(first));
     if (this.#lastEvent >= 0) this.#held = [];
     const subscription = deps.backend.subscribe((change) => this.#changed(change));
-    this.#cleanups.push(() => subscription[Symbol.dispose]());
+    const change = deps.pool.readers.onChange(() => void this.#mayRead());
+    this.#cleanups.push(() => subscription[Symbol.dispose](), () => change[Symbol.dispose]());
     const heart = setInterval(() => this.#beat(), limits.heartbeat_ms);
     const life = setTimeout(() => this.end(), limits.life_ms);
     this.#cleanups.push(() => clearInterval(heart), () => clearTimeout(life));
@@ -150,10 +153,19 @@ class Reader {
   }
 
   #beat(): void {
-    this.#wanted.deps.pool.stillValid(this.#wanted.context).then(
-      (valid) => valid ? this.#send(": still here\n\n") : this.end(),
-      () => this.end(),
-    );
+    if (this.#mayRead()) this.#send(": still here\n\n");
+  }
+
+  /** Ends it when its reader may not read it any more, or that cannot be told. */
+  #mayRead(): boolean {
+    let valid = false;
+    try {
+      valid = this.#wanted.deps.pool.readers.valid(this.#wanted.context);
+    } catch {
+      // The accounts are closed: so is this.
+    }
+    if (!valid) this.end();
+    return valid;
   }
 
   /** What the reader missed, oldest first; then what came meanwhile. */

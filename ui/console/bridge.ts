@@ -56,6 +56,8 @@ export interface BridgeEnds {
   open(): Promise<Duplex>;
   /** Whether who opened it may still have it; asked every `session_ms`. */
   allowed(): Promise<boolean>;
+  /** Calls the listener when that may have changed. */
+  onChange(listener: () => void): Disposable;
   /** Tell the client how much was taken. */
   acknowledge: boolean;
 }
@@ -170,12 +172,17 @@ class Bridge {
   }
 
   async #watch(): Promise<void> {
+    using _change = this.#ends.onChange(() => void this.#check());
     while (!this.#over.signal.aborted) {
       await this.#pause(this.#limits.session_ms);
-      if (this.#over.signal.aborted) return;
-      const allowed = await this.#ends.allowed().catch(() => false);
-      if (!allowed) this.#close(CLOSE.session, "The session has ended.");
+      await this.#check();
     }
+  }
+
+  async #check(): Promise<void> {
+    if (this.#over.signal.aborted) return;
+    const allowed = await this.#ends.allowed().catch(() => false);
+    if (!allowed) this.#close(CLOSE.session, "The session has ended.");
   }
 
   #opened(): Promise<void> {

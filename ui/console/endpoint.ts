@@ -4,19 +4,28 @@
 
 import { Hono } from "hono";
 import type { Context } from "hono";
+import type { Access } from "../../lib/access/types.ts";
 import { may, type Principal } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { vmName } from "../../lib/model/vm.ts";
 import type { Env, WebDeps } from "../deps.ts";
+import { principalNow } from "../security/authenticate.ts";
 import { bridge, type BridgeLimits, LIMITS } from "./bridge.ts";
 
 /** What the consoles need besides the backend. */
 export interface ConsoleOptions {
-  /** Who the request's cookie or token stands for NOW; null: nobody any more. Asked every 2 s while a console is open. */
+  /** Who the request's cookie or token stands for NOW; null: nobody any more. Asked at each change, and every 2 s, while a console is open. */
   recheck(c: Context<Env>): Promise<Principal | null> | Principal | null;
+  /** Calls the listener when somebody may do less than before. */
+  onChange(listener: () => void): Disposable;
   limits?: BridgeLimits;
   /** Consoles open at the same time, over all VMs. */
   maximum?: number;
+}
+
+/** Who may keep a console, as the accounts say it. */
+export function consoleReaders(access: Access): Pick<ConsoleOptions, "recheck" | "onChange"> {
+  return { recheck: (c) => principalNow(access, c), onChange: (listener) => access.onChange(listener) };
 }
 
 /** The endpoints, to be mounted at the root behind the security middleware. */
@@ -40,6 +49,7 @@ export function consoleEndpoints(deps: WebDeps, options: ConsoleOptions): Hono<E
       socket,
       open: () => deps.backend.vm.openConsole(name, kind, c.get("principal")?.name),
       allowed: async () => mayOperate(await options.recheck(c)),
+      onChange: options.onChange,
       acknowledge: kind === "serial",
     }, options.limits ?? LIMITS);
     ended.finally(() => open--);

@@ -2,6 +2,8 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { changeView } from "../../../lib/model/snapshot.ts";
 import { STREAM_LIMITS } from "../../../ui/api/stream.ts";
 import { fakeSample } from "../fake_data.ts";
+import { IDLE_MS } from "../../../lib/access/changes.ts";
+import { user } from "../../access/kit.ts";
 import { type ApiRig, apiRig, type As } from "./kit.ts";
 
 /** Reads a stream record by record; comments are records without data. */
@@ -158,8 +160,11 @@ Deno.test("heartbeats keep a stream open, and it ends after its life so that who
   equal(rig.backend.listening, 0);
 });
 
-Deno.test("a stream ends when its session is signed out, and when its token is removed", async () => {
-  await using rig = await apiRig({ limits: { ...STREAM_LIMITS, heartbeat_ms: 5 } });
+/** Streams that no heartbeat comes to within the test: only what the accounts tell can end them. */
+const UNASKED = { limits: { ...STREAM_LIMITS, heartbeat_ms: 3600_000 } };
+
+Deno.test("a stream ends at once when its session is signed out, and when its token is removed", async () => {
+  await using rig = await apiRig(UNASKED);
   const session = await rig.signIn("ann");
   await using mine = await Records.open(rig, { as: session });
   await using theirs = await Records.open(rig, { as: "viewer" });
@@ -171,6 +176,48 @@ Deno.test("a stream ends when its session is signed out, and when its token is r
   await rig.access.tokens.remove(id, "local");
   while (await theirs.next() !== null);
   equal(rig.backend.listening, 0);
+});
+
+Deno.test("a stream ends at once when its account has another role or password, or is removed", async () => {
+  await using rig = await apiRig(UNASKED);
+  const { users, sessions } = rig.access;
+  for (const name of ["bob", "cat", "dan", "eve"]) await user(rig.access, name);
+  const ends: Readonly<Record<string, () => Promise<unknown>>> = {
+    bob: () => users.change("bob", { role: "viewer" }, "local"),
+    cat: () => users.change("cat", { password: "another long secret" }, "local"),
+    dan: () => users.remove("dan", "local"),
+    eve: () => sessions.endAll("eve", "local"),
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    await using records = await Records.open(rig, { as: await rig.signIn(name) });
+    await users.change(name, { language: "zh-TW" }, "local");
+    equal(rig.backend.listening, 1, "what changes no rights ends nothing");
+    await end();
+    while (await records.next() !== null);
+    equal(rig.backend.listening, 0, name);
+  }
+});
+
+Deno.test("a stream ends when its session or its token expires", async () => {
+  await using rig = await apiRig(UNASKED);
+  const { secret } = await rig.access.tokens.create({ name: "day", role: "viewer", days: 1 }, "local");
+  const as = await rig.signIn("ann");
+  rig.clock.ms += IDLE_MS - 5;
+  await using idle = await Records.open(rig, { as });
+  equal(rig.access.sessions.find(as.cookie.split("=")[1]!) === null, false, "it was used just now");
+  rig.clock.ms += IDLE_MS - 5;
+  await using _another = await Records.open(rig);
+  rig.clock.ms += 5;
+  while (await idle.next() !== null);
+  rig.clock.ms += 86_400_000 - 2 * IDLE_MS;
+  await using short = await Records.open(rig, {
+    as: "nobody",
+    headers: { authorization: `Bearer ${secret}` },
+  });
+  equal(rig.backend.listening, 2);
+  rig.clock.ms += 5;
+  while (await short.next() !== null);
+  equal(rig.backend.listening, 1, "the token without an end goes on");
 });
 
 Deno.test("events are exported whole, page by page; a cell that a spreadsheet would run is text", async () => {
