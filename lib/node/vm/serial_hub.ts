@@ -159,9 +159,15 @@ export class SerialHub implements AsyncDisposable {
       const { log } = this.#options;
       try {
         using file = await Deno.open(log, { append: true, create: true, mode: 0o600 });
+        let written = 0;
         for (let next = this.#unlogged[0]; next !== undefined; next = this.#unlogged[0]) {
           for (let rest = next; rest.length > 0;) rest = rest.subarray(await file.write(rest));
           this.#unlogged.shift();
+          written += next.length;
+          // A guest that never stops talking must not fill the disk: this loop may not end before it does.
+          if (written < LOG_BYTES) continue;
+          rotate(log, LOG_BYTES);
+          written = 0;
         }
         rotate(log, LOG_BYTES);
       } catch {

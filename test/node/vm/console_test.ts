@@ -94,3 +94,16 @@ Deno.test("a viewer stays while the line moves to the other node", async () => {
   await reader.cancel();
   assert.deepEqual([moves, ended], [2, 1]);
 });
+
+Deno.test("a guest that never stops talking does not fill the node's disk", async () => {
+  await using serial = await line();
+  const part = new Uint8Array(64 * 1024).fill(0x78);
+  let largest = 0;
+  // Faster than it can be written down: what waits to be is never nothing.
+  for (let sent = 0; sent < 512; sent++) {
+    await serial.qemu.write(part);
+    const found = await Deno.stat(serial.log).catch(() => null);
+    largest = Math.max(largest, found?.size ?? 0);
+  }
+  assert.ok(largest > 0 && largest < 3 * 1024 * 1024, `its log had ${largest} bytes`);
+});
