@@ -47,6 +47,8 @@ export const tombstone = z.strictObject({
 });
 export type Tombstone = z.infer<typeof tombstone>;
 
+/** The last instant that a Date can be. */
+const TIME_MAX = 8.64e15;
 const text = z.string().max(4000);
 const count = z.number().nullable();
 
@@ -72,8 +74,8 @@ export const vmReport = z.object({
   /** The step and the reason within the phase; "". */
   step: z.string().max(40),
   why: text,
-  /** Since when it is in this phase, Unix ms; 0: not known. */
-  since_ms: z.number(),
+  /** Since when it is in this phase, Unix ms; 0: not known. What is no time would end whoever shows it. */
+  since_ms: z.number().min(0).max(TIME_MAX),
   sentence: text,
   term: z.number(),
   /** The other node's runner is not heard. */

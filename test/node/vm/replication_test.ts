@@ -190,3 +190,19 @@ Deno.test("the other node, taken over by somebody, gets no file of this one: nei
   assert.doesNotMatch(await b.file(VM), /secret/);
   assert.equal(a.views().find(({ name }) => name === VM)?.replicated, false);
 });
+
+Deno.test("a report of the other node whose time is none is refused: whoever shows it would end by it", async () => {
+  await using nodes = await Nodes.make();
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  await nodes.add(a);
+  await a.act(VM, "start", "local");
+  await until(b, () => view(b).state === "unprotected");
+  const { here } = a.reports();
+  nodes.net.cut();
+  nodes.net.b.reachable = true;
+  const report = (since_ms: number) => ({ node: "node-a", vms: [{ ...here[0], since_ms }] });
+  const tell = async (since_ms: number) => await nodes.net.b.answers.get("vm.report")!(report(since_ms));
+  await assert.rejects(tell(1e300));
+  await tell(Date.now());
+  assert.equal(view(b).state, "unprotected");
+});
