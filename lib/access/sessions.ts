@@ -96,7 +96,7 @@ export class SessionStore implements Sessions {
     );
     if (row === undefined) return null;
     if (options.use !== false && now - row.used_ms >= TOUCH_MS) {
-      store.run("update sessions set used_ms = ? where hash = ?", now, hash);
+      store.note("update sessions set used_ms = ? where hash = ?", now, hash);
     }
     return {
       id: row.id,

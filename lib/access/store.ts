@@ -61,6 +61,15 @@ export class Store implements Disposable {
     return Number(this.#db.prepare(sql).run(...values).changes);
   }
 
+  /** Writes what may be lost: a disk that a guest has filled must not lock out who would look after it. */
+  note(sql: string, ...values: SQLInputValue[]): void {
+    try {
+      this.run(sql, ...values);
+    } catch {
+      // What was there before stands.
+    }
+  }
+
   /** All of it or nothing. */
   transaction<T>(work: () => T): T {
     this.#db.exec("begin immediate");
@@ -69,7 +78,8 @@ export class Store implements Disposable {
       this.#db.exec("commit");
       return result;
     } catch (error) {
-      this.#db.exec("rollback");
+      // On a full disk SQLite has rolled back by itself.
+      if (this.#db.isTransaction) this.#db.exec("rollback");
       throw error;
     }
   }

@@ -95,7 +95,7 @@ export class TokenStore implements Tokens {
     );
     if (row === undefined) return null;
     if (now - (row.used_ms ?? 0) >= TOUCH_MS) {
-      store.run("update tokens set used_ms = ? where id = ?", now, row.id);
+      store.note("update tokens set used_ms = ? where id = ?", now, row.id);
     }
     return { kind: "token", name: `token:${row.name}`, role: row.role as Role, fresh: true, language: null };
   }

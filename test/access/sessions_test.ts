@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { ABSOLUTE_MS, IDLE_MS } from "../../lib/access/changes.ts";
 import { FRESH_MS } from "../../lib/access/sessions.ts";
 import { CALLER, PASSWORD, problem, rig, signIn, user } from "./kit.ts";
@@ -112,4 +113,24 @@ Deno.test("a token has its role until it expires or is removed", async () => {
   assert.notEqual(tokens.list().find(({ name }) => name === "long")?.last_used, null);
   await tokens.remove(long.view.id, "local");
   assert.equal(tokens.find(long.secret), null);
+});
+
+Deno.test("a disk that a guest has filled locks out nobody who is signed in, and prolongs nothing", async () => {
+  await using r = await rig();
+  await user(r.access, "ann");
+  const { secret } = await signIn(r.access, "ann");
+  const token = await r.access.tokens.create({ name: "t", role: "viewer", days: null }, "local");
+  {
+    using db = new DatabaseSync(`${r.directory}/access.db`);
+    for (const table of ["sessions", "tokens"]) {
+      db.exec(
+        `create trigger full_${table} before update on ${table} begin select raise(fail, 'full'); end`,
+      );
+    }
+  }
+  r.clock.ms += IDLE_MS - 1;
+  assert.notEqual(r.access.sessions.find(secret), null);
+  assert.notEqual(r.access.tokens.find(token.secret), null);
+  r.clock.ms += 1;
+  assert.equal(r.access.sessions.find(secret), null);
 });
