@@ -228,6 +228,11 @@ export class Engine implements Disposable, AsyncDisposable {
     this.#check(`slow the guest by ${percent} %`, this.#calls.isf_throttle(this.#live(), percent));
   }
 
+  /** The guest's flushes wait for this host's journals, or are answered at once, as under protection. */
+  flushesWait(on: boolean): void {
+    this.#check("let flushes wait", this.#calls.isf_flushes_wait(this.#live(), on ? 1 : 0));
+  }
+
   asynchronous(output: { on: boolean; term: number }): Promise<void> {
     const { on, term } = output;
     return this.#slow(

@@ -126,6 +126,10 @@ ISF_API int64_t isf_disk_bytes(isf_engine *engine, int32_t index);
  * protection: before isf_solo, since output then leaves that follows flushes which were answered at once. 0, -ISF_ELIMIT (5 s), or the -errno of a
  * disk that failed. */
 ISF_API int32_t isf_flush(isf_engine *engine, int32_t waits);
+/* wait = 1: from here on a guest's FLUSH waits for this host's journals, as while there is no protection; 0: it is answered at once, and the epoch's
+ * output waits for one of both hosts' journals. Before what is written down makes this host's disks the only ones that count, and until it
+ * makes the backup's count again. The next protection begins with 0. */
+ISF_API int32_t isf_flushes_wait(isf_engine *engine, int32_t wait);
 /* What the disks had when they were added: the newest generation and, in it, the newest epoch of which some disk's journal has all. 0 when none
  * is known; else 1 and found[0] = generation, found[1] = epoch. */
 ISF_API int32_t isf_found(isf_engine *engine, uint64_t *found);
@@ -182,7 +186,7 @@ ISF_API int32_t isf_throttle(isf_engine *engine, uint32_t percent);
  * commits of the older term still count. Epochs in flight and the disks' logs stay bounded: where the line is slower than the guest,
  * epochs get longer and the copy falls behind.
  * on = 0 (`term` is ignored): output waits for commits again from here on; `synchronous` follows once all that was let out is committed,
- * also when nothing was. Ends with isf_hold, isf_solo (which may name the same term), and the next sync. No handover meanwhile.
+ * also when nothing was; FLUSH waits on, until isf_flushes_wait says that it need not. Ends with isf_hold, isf_solo (which may name the same term), and the next sync. No handover meanwhile.
  * -ISF_ESTATE, -ISF_ESTALE (an older term), -errno of a journal (nothing changed). */
 ISF_API int32_t isf_asynchronous(isf_engine *engine, int32_t on, uint64_t term);
 /* The VM runs (or goes on) without a backup in `term`, under a grant: held output leaves, disks go straight through. From IDLE, HELD,

@@ -276,6 +276,13 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_flushes_wait: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "i32", // int32_t wait
+    ],
+    result: "i32",
+  },
   isf_commits: {
     parameters: [
       "pointer", // isf_engine *engine

@@ -265,6 +265,13 @@ int32_t isf_flush(isf_engine *e, int32_t waits)
     return r ? engine_problem(e, r, "a journal could not be synced") : 0;
 }
 
+int32_t isf_flushes_wait(isf_engine *e, int32_t wait)
+{
+    for (int i = 0; i < e->disks; i++)
+        disk_flush_waits(e->disk[i], wait != 0);
+    return 0;
+}
+
 int32_t isf_found(isf_engine *e, uint64_t *found)
 {
     found[0] = found[1] = 0;

@@ -119,8 +119,6 @@ static int let_out(struct isf_engine *e, uint64_t term)
         engine_gates(e, GATE_OPEN);
     }
     pthread_mutex_unlock(&e->lock);
-    for (int i = 0; r && i < e->disks && !atomic_load(&p->asynchronous); i++)
-        disk_flush_waits(e->disk[i], 0);
     return r;
 }
 
@@ -131,8 +129,6 @@ static int hold_again(struct isf_engine *e)
         return engine_problem(e, -ISF_ESTATE, "only a protected VM's output waits for commits");
     if (!e->no_output_commit)
         engine_gates(e, GATE_HOLD);
-    for (int i = 0; i < e->disks; i++)
-        disk_flush_waits(e->disk[i], 0);
     pthread_mutex_lock(&e->lock);
     if (atomic_load(&p->asynchronous) != 2) { /* what left before the gates closed was of the open epoch at the latest */
         p->synchronous_at = e->open_epoch;

@@ -2,6 +2,7 @@
 #ifndef ISF_ENGINE_TEST_PACE_H
 #define ISF_ENGINE_TEST_PACE_H
 
+#include "disk_state.h"
 #include "engine_test_kit.h"
 
 static int reaches(struct side *s, size_t offset, uint64_t least)
@@ -145,6 +146,8 @@ static void test_asynchronous(void)
     uint64_t epoch = number_in(line, "epoch"); /* acknowledged: the copy in memory follows */
     CHECK(line && REACHES(b, committed, epoch) && copy_counter(b) >= newest && STATUS(a, asynchronous) != 1,
           "once it is said to be synchronous the backup has all that ever left");
+    int waited = a->e->disk[0]->waits;
+    CHECK(waited && isf_flushes_wait(a->e, 0) == 0 && !a->e->disk[0]->waits, "flushes still wait for this host's journals, until it is said that either host's count");
     lan_strict(&p.lan, 1, p.primary);
     CHECK(goes_on(a, 100) && lan_early(&p.lan) == 0 && all_true(verified(&p)), "from then on nothing leaves early, and the copy is equal");
     CHECK(a->refused + b->refused == refused, "nothing of it was refused on the way");

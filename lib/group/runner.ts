@@ -162,13 +162,8 @@ export class Runner implements AsyncDisposable {
     if (before.kind !== state.phase.kind || JSON.stringify(before) !== JSON.stringify(state.phase)) {
       this.#since_us = this.#machine.engine.clockUs();
       const because = event.kind === "command" ? event.command : event.kind;
-      this.#report("state", {
-        from: before.kind,
-        to: state.phase.kind,
-        phase: state.phase,
-        because,
-        sentence: sentence(state),
-      });
+      const { phase } = state;
+      this.#report("state", { from: before.kind, to: phase.kind, phase, because, sentence: sentence(state) });
       this.#options.lastRun?.changed(state.phase);
     }
     for (const action of actions) this.#perform(action);
@@ -226,6 +221,8 @@ export class Runner implements AsyncDisposable {
         return this.#desk.note(action.term);
       case "commits":
         return engine.commits(action.on);
+      case "flushes_wait":
+        return engine.flushesWait(action.on);
       case "release_term":
         return this.#desk.release(action.term);
       case "asynchronous":

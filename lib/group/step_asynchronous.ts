@@ -33,6 +33,8 @@ export function asynchronousStep(turn: Turn, phase: PhaseOf<"asynchronous">, eve
     case "asking":
       if (event.kind !== "word" || !behind) return;
       at("writing");
+      // Once it is written that only the disks here count, no output may rest on the other one's journal: so not from before that on.
+      turn.act({ kind: "flushes_wait", on: true });
       return turn.write({ generation, term, role: "primary", copy: "none" });
     case "writing":
       if (event.kind === "write_failed") {
@@ -78,6 +80,7 @@ function beginReturn(turn: Turn, phase: PhaseOf<"asynchronous">): void {
     turn.state.peer = { ...peer, flags: peer.flags & ~(FLAGS.BEHIND | FLAGS.PROMISED) };
   }
   turn.go({ ...phase, step: "returning" });
+  turn.act({ kind: "flushes_wait", on: false });
 }
 
 /** The backup is lost, or protection ended. While output leaves at once nothing of it waits for the decision. */

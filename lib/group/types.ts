@@ -321,6 +321,8 @@ export type Action =
   | { kind: "commits"; on: boolean }
   /** Give a granted term back, until it was heard: it will not be used. */
   | { kind: "release_term"; term: number }
+  /** Primary: the guest's flushes are answered when this host's journals hold what they are for (on); or at once, while either host's count. */
+  | { kind: "flushes_wait"; on: boolean }
   /** Output leaves at once, in `term`, while epochs go on (on); or waits for its commit again (off; then synchronous). */
   | { kind: "asynchronous"; on: boolean; term: number }
   /** Keep the disks as they are now as a restore point. Answer: kept, keep_failed. */

@@ -77,6 +77,7 @@ const FROM: { [Kind in Action["kind"]]?: readonly Phase["kind"][] } = {
   promote: ["promoting"],
   keep_disks: ["diverged"],
   asynchronous: ["asynchronous"],
+  flushes_wait: ["asynchronous"],
   ask: [
     "waiting",
     "deciding",

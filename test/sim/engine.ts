@@ -41,6 +41,8 @@ export class SimEngine {
   #early = false;
   #catchingUp = false;
   #pacedAt = 0;
+  /** Epochs after this one rest on this host's journal alone: flushes of their guest waited for it. */
+  #ownFrom = Infinity;
   readonly #linkUp = [false, false];
 
   constructor(readonly host: SimHost) {
@@ -80,6 +82,9 @@ export class SimEngine {
         return;
       case "cancel_handover":
         if (this.mode === "handing") this.mode = "protected";
+        return;
+      case "flushes_wait":
+        this.#ownFrom = action.on ? this.epoch : Infinity;
         return;
       case "asynchronous":
         this.#early = action.on && action.term === this.term && this.mode === "protected";
@@ -195,6 +200,7 @@ export class SimEngine {
     this.#held = [];
     this.#newest = null;
     this.#early = this.#catchingUp = false;
+    this.#ownFrom = Infinity;
   }
 
   /** The engine's own guard: the peer says that it has the VM in this term, or a newer one. */
@@ -326,11 +332,15 @@ export class SimEngine {
     if (this.#early) return this.#release(rules.journalFirst ? this.#ownDurable() : this.epoch);
     // The lease: the peer cannot have found us silent yet. Without it the output stays.
     if (rules.lease && clock.now >= host.heartbeats.echoed + SILENCE_MS) return;
-    const durable = rules.journalFirst ? Math.max(this.#ownDurable(), this.#remoteDurable) : this.epoch;
-    this.#release(Math.min(this.committed, durable));
+    this.#release(Math.min(this.committed, rules.journalFirst ? this.#anyDurable() : this.epoch));
     if (!this.#catchingUp || this.committed < this.#released) return;
     this.#catchingUp = false;
     host.dispatch({ kind: "synchronous" });
+  }
+
+  #anyDurable(): number {
+    const own = this.#ownDurable();
+    return Math.min(Math.max(own, this.#remoteDurable), Math.max(own, this.#ownFrom));
   }
 
   #ownDurable(): number {
