@@ -69,7 +69,9 @@ export function fence(turn: Turn, why: string): void {
   const copy = ranAlone(phase) ? "diverged" as const : "stale" as const;
   // A VM that ran alone was ahead of every copy of its generation: nobody is to take this for leave to go on.
   const generation = yields?.generation ?? (state.disk?.generation ?? 0) + 1;
-  turn.write({ generation, term, role: "backup", copy });
+  // A copy is of the term in which it was made: the disks of whoever overtook it had all that ever left of it when the newer term was written.
+  const made = yields === null ? term : Math.max(yields.term, state.disk?.term ?? 0);
+  turn.write({ generation, term: made, role: "backup", copy });
   turn.go({ kind: "fencing", term, why, yields, diverged: copy === "diverged" });
 }
 
