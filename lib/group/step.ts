@@ -192,7 +192,8 @@ function learnSilence(turn: Turn, event: Extract<GroupEvent, { kind: "peer" }>):
       turn.act({ kind: "set_timer", timer: "lan", after: "second" });
     }
   } else if (state.lanTrust !== "isolated" && (!event.lanAnswers || (lanChanged && !began))) {
-    state.lanTrust = "suspect";
+    // Cut off itself when the silence began: the peer may have gone on alone, and ended, before the LAN was back.
+    state.lanTrust = began && !event.lanAnswers ? "isolated" : "suspect";
   }
   state.silent = event.silent;
   state.lanAnswers = event.lanAnswers;
