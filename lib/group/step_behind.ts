@@ -1,8 +1,8 @@
 /** A backup whose copy may be behind what the VM let out, and knows it (step_asynchronous.ts is the primary's side). */
 
 import { abandon, consider, copyEnds, grant } from "./step_backup.ts";
-import type { PhaseOf, Turn } from "./turn.ts";
-import { FLAGS, type GroupEvent, ROLES, type Word } from "./types.ts";
+import { EPOCH_MAX, type PhaseOf, type Turn } from "./turn.ts";
+import { FLAGS, type GroupEvent, type GroupState, ROLES, type Word } from "./types.ts";
 
 export function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
   return word.role === ROLES.PRIMARY && word.term === copy.term && word.generation === copy.generation &&
@@ -18,9 +18,20 @@ export function writeCopy(
   turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
 }
 
+/** The primary has ended and started anew, and by what it wrote no output of it ran ahead of this copy: the disks here are the newer ones. */
+function neverAhead(state: GroupState, copy: { term: number; generation: number }): boolean {
+  const { peer, silent } = state;
+  return !silent && peer?.role === ROLES.WAITING && peer.term === copy.term &&
+    peer.generation === copy.generation && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0;
+}
+
 /** Output of later epochs has left: this copy starts by nobody's word but the operator's, until the primary says that it counts again. */
 export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void {
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
+  if (neverAhead(turn.state, phase)) {
+    turn.state.durable = { generation: phase.generation, epoch: EPOCH_MAX };
+    return abandon(turn, phase);
+  }
   const { term, generation, step } = phase;
   const again = event.kind === "timer" && event.timer === "decide";
   if (event.kind === "write_failed") return turn.act({ kind: "set_timer", timer: "decide", after: "second" });

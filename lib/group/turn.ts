@@ -203,8 +203,11 @@ export function wordOf(state: GroupState): Word {
       return phase.step === "restoring"
         ? say(ROLES.PRIMARY, 0, { term: phase.next, generation: phase.generation })
         : say(ROLES.BACKUP, FLAGS.COPY_WHOLE, phase);
-    case "behind":
-      return say(ROLES.BACKUP, phase.step === "written" ? FLAGS.BEHIND | FLAGS.PROMISED : 0, phase);
+    case "behind": {
+      // Of a primary that has not written that it runs without this copy nothing ever left that is not here.
+      const flags = phase.step === "written" ? FLAGS.BEHIND | FLAGS.PROMISED : 0;
+      return { ...say(ROLES.BACKUP, flags, phase), epoch: EPOCH_MAX };
+    }
     case "stale":
       return { ...say(ROLES.BACKUP, FLAGS.PROMISED, phase), epoch: durableEpoch(state) };
     case "diverged":
