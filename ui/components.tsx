@@ -137,3 +137,8 @@ export function Reason({ t, text }: { t: Translator; text: string }) {
   const known = t.reason(text);
   return known === null ? <span lang="en">{text}</span> : <span>{known}</span>;
 }
+
+/** Who did something, as people call them. */
+export function actorText(t: Translator, actor: string): string {
+  return actor === "local" ? t("events.actor.local") : actor.replace(/^user:/, "");
+}

@@ -116,14 +116,19 @@ export function switchoverText(done: SwitchoverView): string {
   const pause = done.pause_ms === null ? "" : `, stood still for ${done.pause_ms} ms`;
   const outcome = done.ok ? "" : `, FAILED: ${plain(done.detail)}`;
   return `${plain(done.at)} from ${plain(done.from)} to ${plain(done.to)} by ${
-    plain(done.by)
+    plain(actorText(done.by))
   }${pause}${outcome}`;
+}
+
+/** Who did something, as people call them. */
+function actorText(actor: string): string {
+  return actor === "local" ? "the command line" : actor.replace(/^user:/, "");
 }
 
 /** An event. */
 export function eventLine(io: CommandIo, event: EventView): string {
   const name = event.name === "" ? event.subject : `${event.subject} ${event.name}`;
-  const actor = event.actor === null ? "" : ` (${event.actor})`;
+  const actor = event.actor === null ? "" : ` (by ${actorText(event.actor)})`;
   return plain(
     `${event.at}  ${event.severity.toUpperCase().padEnd(8)}  ${event.node}  ${name}: ${event.text}${actor}`,
   ).replaceAll(/[\r\n]+/g, " ")

@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import { EVENT_SUBJECTS, type EventQuery, eventQuery, type EventView } from "../../lib/model/event.ts";
-import { Badge, ButtonLink, When } from "../components.tsx";
+import { actorText, Badge, ButtonLink, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { type FormState, freshForm, issueText, SelectField, TextField } from "../forms.tsx";
@@ -17,11 +17,6 @@ const FILTERS = ["severity", "subject", "name", "search", "since", "until"] as c
 function subjectText(t: Translator, event: EventView): string {
   const kind = t(`events.subject.${event.subject}`);
   return event.name === "" ? kind : `${kind} ${event.name}`;
-}
-
-/** Who did it, as people call them. */
-function actorText(t: Translator, actor: string): string {
-  return actor === "local" ? t("events.actor.local") : actor.replace(/^user:/, "");
 }
 
 /** One event of a list. */

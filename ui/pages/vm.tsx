@@ -5,7 +5,7 @@ import type { Snapshot } from "../../lib/model/backend.ts";
 import type { EventView } from "../../lib/model/event.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
 import type { SwitchoverView, VmAction, VmView } from "../../lib/model/vm.ts";
-import { ButtonLink, Card, Facts, Reason, Said, When } from "../components.tsx";
+import { actorText, ButtonLink, Card, Facts, Reason, Said, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon, SEVERITY_ICONS } from "../icons.tsx";
@@ -245,7 +245,7 @@ function Timeline({ context, vm, events }: Shown & { events: readonly EventView[
               <span>{t.say(event, event.text)}</span>
               <span class="meta">
                 <When context={context} at={event.at} /> · {event.node}
-                {event.actor !== null && <>{" · "}{t("vm.by", { who: event.actor })}</>}
+                {event.actor !== null && <>{" · "}{t("vm.by", { who: actorText(t, event.actor) })}</>}
               </span>
             </li>
           ))}

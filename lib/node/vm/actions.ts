@@ -24,6 +24,7 @@ import { specOf } from "./vm_file.ts";
 import { actionsOf } from "./view_actions.ts";
 
 const METHOD = "vm.act";
+const MOVED_BY = "vm.moved_by";
 const START_MS = 90_000;
 const STOP_MS = 60_000;
 /** How long a VM that may not start yet is waited for. */
@@ -35,6 +36,7 @@ const WAY_MS = 5000;
 
 const question = z.strictObject({ name: vmName, action: z.enum(VM_ACTIONS), actor: z.string().max(200) });
 const answer = z.object({ detail: z.string().max(4000), switchover: switchoverView.nullable() });
+const moved = z.strictObject({ name: vmName, actor: z.string().max(200) });
 type Done = z.infer<typeof answer>;
 
 /** Actions that runners are told as they are. */
@@ -105,6 +107,13 @@ export class Actions {
       const { name, action, actor } = question.parse(params);
       return await this.#here(name, action, actor);
     });
+    options.peer.answer(MOVED_BY, (params) => {
+      const { name, actor } = moved.parse(params);
+      if (options.store.get(name) !== undefined) {
+        options.members.asked(name).comes(actor);
+      }
+      return Promise.resolve(null);
+    });
   }
 
   /** Does it here or on the other node. Throws ProblemError with why not. */
@@ -153,34 +162,44 @@ export class Actions {
 
   async #here(name: string, action: VmAction, actor: Actor): Promise<Done> {
     if (this.#options.store.get(name) === undefined) throw missing(name);
+    const wish = this.#options.members.asked(name).begin(action, actor);
     try {
-      switch (action) {
-        case "start":
-          return await this.#start(name, actor);
-        case "stop":
-          return await this.#stop(name);
-        case "protect":
-        case "unprotect":
-          return await this.#guard(name, action === "protect");
-        case "switchover":
-          return await this.#switchover(name, actor);
-        case "verify":
-          return await this.#verify(name);
-        case "confirm_peer_off":
-        case "promote":
-        case "discard":
-        case "yield":
-          return await this.#tell(name, action);
-        case "delete":
-          throw new ProblemError("invalid", {
-            detail: "delete is not told like this",
-            hint: "Remove the VM.",
-          });
-        default:
-          return action satisfies never;
-      }
+      const done = await this.#does(name, action, actor);
+      wish.over();
+      return done;
     } catch (error) {
+      // What was begun may still come about.
+      if (action === "start" || action === "stop") wish.over();
+      else wish.refused();
       throw problemOf(error);
+    }
+  }
+
+  async #does(name: string, action: VmAction, actor: Actor): Promise<Done> {
+    switch (action) {
+      case "start":
+        return await this.#start(name, actor);
+      case "stop":
+        return await this.#stop(name);
+      case "protect":
+      case "unprotect":
+        return await this.#guard(name, action === "protect");
+      case "switchover":
+        return await this.#switchover(name, actor);
+      case "verify":
+        return await this.#verify(name);
+      case "confirm_peer_off":
+      case "promote":
+      case "discard":
+      case "yield":
+        return await this.#tell(name, action);
+      case "delete":
+        throw new ProblemError("invalid", {
+          detail: "delete is not told like this",
+          hint: "Remove the VM.",
+        });
+      default:
+        return action satisfies never;
     }
   }
 
@@ -325,6 +344,8 @@ export class Actions {
       const back = handing && ["protected", "solo", "stopped"].includes(String(event["to"]));
       return back ? { pause_us: null, why: String(event["sentence"]) } : undefined;
     });
+    // Its runner tells there that the VM has come.
+    void peer.call(MOVED_BY, { name, actor: by }).catch(() => {});
     await members.get(name).call("switchover");
     const result = await moved.within(MOVE_MS) ??
       { pause_us: null, why: `it was not measured within ${MOVE_MS / 1000} s` };

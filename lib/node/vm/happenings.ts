@@ -1,5 +1,6 @@
 /** What a runner says, as events of the node. Each node tells of its own runner; that two runners are protected is the primary's to tell. */
 
+import type { Actor } from "../../model/backend.ts";
 import type { EventCode } from "../../model/english.ts";
 import type { NewEvent } from "../../model/event.ts";
 import type { Params, Severity } from "../../model/sentence.ts";
@@ -29,14 +30,17 @@ export function vmEvent(
 /** Follows one runner's events. */
 export class Happenings {
   readonly #who: () => Who;
+  readonly #whose: (code: EventCode) => Actor | null;
   /** Why output was held last. */
   #cause = "";
   /** It was handed over, or is being. */
   #moves = false;
   readonly #alarms = new Map<string, number>();
 
-  constructor(who: () => Who) {
+  /** `whose`: who wanted what happened (asked.ts). */
+  constructor(who: () => Who, whose: (code: EventCode) => Actor | null = () => null) {
     this.#who = who;
+    this.#whose = whose;
   }
 
   /** The events that one of a runner's is; `handed`: the other node says that it handed the VM over. */
@@ -55,7 +59,7 @@ export class Happenings {
       case "switchover": {
         const { node, peer } = this.#who();
         const pause_ms = Math.round(Number(event["pause_us"])) / 1000;
-        return [this.#say("info", "vm.switchover", { from: node, to: peer, pause_ms })];
+        return [this.#done("info", "vm.switchover", { from: node, to: peer, pause_ms })];
       }
       case "verified":
         return [this.#verified(event)];
@@ -68,11 +72,16 @@ export class Happenings {
     return vmEvent(this.#who().vm, severity, { code, params });
   }
 
+  /** Somebody may have wanted it. */
+  #done(severity: Severity, code: EventCode, params: Params = {}): NewEvent {
+    return vmEvent(this.#who().vm, severity, { code, params, actor: this.#whose(code) });
+  }
+
   #verified(event: RunnerEvent): NewEvent {
     const wrong = ["memory", "blocks", "device", "disk"].filter((part) => event[part] !== true);
     return wrong.length === 0
-      ? this.#say("ok", "vm.verified", { result: "byte for byte the same" })
-      : this.#say("critical", "vm.verified", { result: `different in ${wrong.join(", ")}` });
+      ? this.#done("ok", "vm.verified", { result: "byte for byte the same" })
+      : this.#done("critical", "vm.verified", { result: `different in ${wrong.join(", ")}` });
   }
 
   #alarm(text: string, now_ms: number): NewEvent[] {
@@ -103,7 +112,7 @@ export class Happenings {
       case "solo":
         return this.#solo(from, handed);
       case "syncing":
-        return [this.#say("info", "vm.syncing")];
+        return [this.#done("info", "vm.syncing")];
       case "protected":
         return [this.#say("ok", "vm.protected")];
       case "asynchronous":
@@ -117,7 +126,7 @@ export class Happenings {
         return phase["step"] === "shown" ? [this.#say("critical", "vm.diverged", { why })] : [];
       case "stopped":
         return from === "stopping"
-          ? [this.#say("info", "vm.stopped", { why })]
+          ? [this.#done("info", "vm.stopped", { why })]
           : [this.#say("critical", "vm.failed", { why })];
       default:
         return [];
@@ -126,15 +135,16 @@ export class Happenings {
 
   #solo(from: string, handed: boolean): NewEvent[] {
     const { node } = this.#who();
-    if (from === "starting") return [this.#say("info", "vm.runs", { node })];
+    if (from === "starting") return [this.#done("info", "vm.runs", { node })];
     if (from === "promoting") {
-      return handed
-        ? [this.#say("info", "vm.runs", { node })]
-        : [this.#say("warning", "vm.taken_over", { node })];
+      // Who asked for the move is known before the other runner says that it handed the VM over.
+      const mover = this.#whose("vm.runs");
+      if (!handed && mover === null) return [this.#done("warning", "vm.taken_over", { node })];
+      return [vmEvent(this.#who().vm, "info", { code: "vm.runs", params: { node }, actor: mover })];
     }
     if (from !== "going_solo") return [];
     return this.#cause === "operator"
-      ? [this.#say("warning", "vm.unprotected", { why: "somebody wanted it" })]
+      ? [this.#done("warning", "vm.unprotected", { why: "somebody wanted it" })]
       : [this.#say("critical", "vm.unprotected", { why: CAUSES[this.#cause] ?? this.#cause })];
   }
 }

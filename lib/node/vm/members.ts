@@ -6,6 +6,7 @@ import type { EventCode } from "../../model/english.ts";
 import type { VmView } from "../../model/vm.ts";
 import { servedDisks, type VmSpec } from "../../vm/spec.ts";
 import { writeDurableFile } from "../../durable_file.ts";
+import { Asked } from "./asked.ts";
 import { Happenings, vmEvent } from "./happenings.ts";
 import { hostFile } from "./host_file.ts";
 import { type Launcher, ProcessLauncher, SystemdLauncher, underSystemd } from "./launcher.ts";
@@ -36,6 +37,8 @@ export class Members implements AsyncDisposable {
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #specs = new Map<string, { file: string; spec: VmSpec | null }>();
   readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #furnishing = new Map<string, Promise<void>>();
+  readonly #asked = new Map<string, Asked>();
   readonly launcher: Launcher;
 
   constructor(options: MembersOptions) {
@@ -66,6 +69,7 @@ export class Members implements AsyncDisposable {
     const supervisor = this.#supervisors.get(name);
     this.#supervisors.delete(name);
     this.#specs.delete(name);
+    this.#asked.delete(name);
     await supervisor?.[Symbol.asyncDispose]();
   }
 
@@ -108,6 +112,13 @@ export class Members implements AsyncDisposable {
     return { [Symbol.dispose]: () => listeners.delete(listener) };
   }
 
+  /** Who wants what of a VM. */
+  asked(name: string): Asked {
+    const asked = this.#asked.get(name) ?? new Asked(() => this.#now());
+    this.#asked.set(name, asked);
+    return asked;
+  }
+
   /** A line for the list of events. */
   tell(
     name: string,
@@ -129,6 +140,18 @@ export class Members implements AsyncDisposable {
 
   /** Makes the images that this node lacks: empty ones, that the first sync fills. One that was here once is never made anew. */
   async furnish(record: VmRecord): Promise<void> {
+    // Settings that come and a runner that is started both want it: one after the other, or both would make the same image.
+    const before = this.#furnishing.get(record.name) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() => this.#furnish(record));
+    this.#furnishing.set(record.name, mine);
+    try {
+      await mine;
+    } finally {
+      if (this.#furnishing.get(record.name) === mine) this.#furnishing.delete(record.name);
+    }
+  }
+
+  async #furnish(record: VmRecord): Promise<void> {
     const { store, manager } = this.#options;
     const spec = specOf(record.active);
     const kept = store.get(record.name);
@@ -185,7 +208,7 @@ export class Members implements AsyncDisposable {
       vm: name,
       node: manager.node().name,
       peer: manager.peer.peer?.name ?? "?",
-    }));
+    }), (code) => this.asked(name).whose(code));
     return new Supervisor(name, {
       record: () => store.get(name)?.record,
       begin: () => store.get(name)?.local.begin ?? false,
@@ -206,7 +229,10 @@ export class Members implements AsyncDisposable {
       onHeld: (held) => store.note(name, { held }),
       onTakenOver: () => {
         const params = { node: manager.node().name };
-        this.tell(name, "warning", { code: "vm.taken_over", params });
+        this.tell(name, "warning", {
+          ...{ code: "vm.taken_over", params },
+          actor: this.asked(name).whose("vm.taken_over"),
+        });
       },
       onEnded: () => {
         store.note(name, { begin: false, held: false });

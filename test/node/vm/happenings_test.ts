@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Asked } from "../../../lib/node/vm/asked.ts";
 import { Happenings } from "../../../lib/node/vm/happenings.ts";
 
 const state = (from: string, to: string, phase: Record<string, unknown> = {}) => ({
@@ -24,6 +25,40 @@ Deno.test("a planned move is one event, not the alarms of a lost machine", () =>
   assert.deepEqual(codes(moved.slice(1, 3)), ["vm.alarm"], "without a move it is one");
   assert.deepEqual(codes([state("promoting", "solo")], true), ["vm.runs"]);
   assert.deepEqual(codes([state("promoting", "solo")]), ["vm.taken_over"]);
+});
+
+Deno.test("what somebody asked for is told with their name, once; what happens by itself with nobody's", () => {
+  const clock = { ms: 1000 };
+  const asked = new Asked(() => clock.ms);
+  const happenings = new Happenings(
+    () => ({ vm: "vm", node: "a", peer: "b" }),
+    (code) => asked.whose(code),
+  );
+  const tell = (...events: Record<string, unknown>[]) =>
+    events.flatMap((event) => happenings.of(event as never, clock.ms)).map((
+      { code, actor },
+    ) => [code, actor]);
+  const move = { event: "switchover", pause_us: 5000 };
+  const stop = state("stopping", "stopped", { why: "x" });
+  const unprotect = [state("protected", "deciding", { cause: "operator" }), state("going_solo", "solo")];
+  const wish = asked.begin("switchover", "user:ann");
+  assert.deepEqual(tell(stop, move, move), [
+    ["vm.stopped", null],
+    ["vm.switchover", "user:ann"],
+    ["vm.switchover", null],
+  ]);
+  wish.over();
+  asked.begin("unprotect", "local").over();
+  asked.begin("stop", "user:bob").over();
+  asked.comes("user:eve");
+  const came = state("promoting", "solo");
+  assert.deepEqual(tell(came, came), [["vm.runs", "user:eve"], ["vm.taken_over", null]]);
+  assert.deepEqual(tell(...unprotect, stop), [["vm.unprotected", "local"], ["vm.stopped", "user:bob"]]);
+  asked.begin("start", "user:ann").over();
+  asked.begin("verify", "user:ann").refused();
+  clock.ms += 10_001;
+  const verified = { event: "verified", memory: true, blocks: true, device: true, disk: true };
+  assert.deepEqual(tell(state("starting", "solo"), verified), [["vm.runs", null], ["vm.verified", null]]);
 });
 
 Deno.test("what somebody wanted is told as that; what is held says why; the same words are not told over and over", () => {

@@ -74,6 +74,11 @@ async function furnish() {
   };
 }
 
+/** Who did what, of these. */
+function whose(heard: Heard, codes: readonly string[]) {
+  return heard.events.filter(({ code }) => codes.includes(code)).map(({ code, actor }) => [code, actor]);
+}
+
 /** Types a line until the guest has said it back: one that boots, or moves, hears nothing. */
 async function say(console: Duplex, word: string): Promise<void> {
   const writer = console.writable.getWriter();
@@ -154,9 +159,19 @@ Deno.test("a VM's life over two nodes: made, protected, its service restarted, m
     using runner = await ControlClient.connect(`${options("a").places.run}/${vm.name}/runner.sock`);
     assert.equal(await runner.call("power_button"), null);
   }
-  await b.act(vm.name, "stop", "local");
+  await b.act(vm.name, "stop", "user:bob");
   for (const node of [a, b]) await until(node, () => view(node).state === "stopped");
   await until(b, () => b.reports().here[0]?.runner === "none");
+  assert.deepEqual(whose(heard.a, ["vm.runs", "vm.switchover", "vm.stopped"]), [
+    ["vm.runs", "local"],
+    ["vm.switchover", "user:ann"],
+    ["vm.stopped", "user:bob"],
+  ]);
+  assert.deepEqual(whose(heard.b, ["vm.runs", "vm.unprotected"]), [
+    ["vm.runs", "user:ann"],
+    ["vm.unprotected", "local"],
+  ]);
+  assert.deepEqual(whose(heard.a, ["vm.taken_over"]), [["vm.taken_over", null]], "nobody asked for that");
   await b.remove(vm.name, { disks: true }, "local");
   await until(a, () => a.views().length === 0);
   for (const host of ["a", "b"]) assert.throws(() => Deno.statSync(`${directory}/${host}/vms/${vm.name}`));
