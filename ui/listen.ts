@@ -130,7 +130,7 @@ class Web implements WebServer {
       onListen() {},
       onError: (error) => this.#failed(error),
     }, async (request, info) => {
-      const through = this.#front.through(info.remoteAddr.port);
+      const through = this.#front.through(info.remoteAddr);
       if (through === null) return new Response("Not by this door.\n", { status: 421 });
       // HTTP/1 without a Host: Deno puts this server's own place there, which nobody asked for.
       if (!request.headers.has("host") && new URL(request.url).host === `localhost:${server.addr.port}`) {

@@ -5,6 +5,8 @@
 
 import { type ConnectionLimits, Connections, type Tracked } from "./connections.ts";
 
+/** Where the server behind listens, and this front comes from. */
+const BACKEND = "127.0.0.1";
 const COPY_BYTES = 16_384;
 const SWEEP_MS = 500;
 
@@ -57,9 +59,10 @@ export class Front implements AsyncDisposable {
     return this.#connections.size;
   }
 
-  /** Whose request this is that came to the server behind; null: not ours. */
-  through(port: number): Through | null {
-    const tracked = this.#through.get(port);
+  /** Whose request this is that came to the server behind, from this end; null: not ours. The port alone would not tell: another user of
+   * this machine may have the same one at 127.0.0.2. */
+  through({ hostname, port }: { hostname: string; port: number }): Through | null {
+    const tracked = hostname === BACKEND ? this.#through.get(port) : undefined;
     if (tracked === undefined) return null;
     tracked.began();
     let ended = false;
@@ -135,7 +138,7 @@ export class Front implements AsyncDisposable {
     const first = new Uint8Array(COPY_BYTES);
     const count = await conn.read(first);
     if (count === null) return;
-    const backend = await Deno.connect({ hostname: "127.0.0.1", port: this.#options.backend() });
+    const backend = await Deno.connect({ hostname: BACKEND, port: this.#options.backend() });
     held.backend = backend;
     if (held.closed) return;
     const { port } = backend.localAddr;

@@ -22,7 +22,7 @@ function foreign(detail: string): ProblemError {
 
 /** Does Origin name the place that the request names (hosts.ts has checked that)? Everything here is TLS, so http is another place. */
 function sameOrigin(origin: string, host: string): boolean {
-  return URL.parse(origin)?.origin === URL.parse(`https://${host}`)?.origin && origin.startsWith("https://");
+  return origin === URL.parse(`https://${host}`)?.origin;
 }
 
 /** Throws unless the request may come from where it comes from. `ambient`: whoever asks is known by what a browser adds by itself (a

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { makeCertifiedKey } from "../../../lib/node/certificate.ts";
 import { wantedHosts } from "../../../ui/listen.ts";
+import { CONNECTION_LIMITS } from "../../../ui/security/connections.ts";
+import { Front } from "../../../ui/security/front.ts";
 import { PASSWORD } from "../../access/kit.ts";
 import { cookieOf, raw, statusOf, webRig } from "./kit.ts";
 
@@ -164,4 +166,24 @@ Deno.test("a service that starts takes the place of a socket that a dead one lef
   left.close();
   await using _second = await again();
   assert.ok(Deno.statSync(path).isSocket);
+});
+
+Deno.test("another user of the machine is not taken for a client, even with the port that a client's bytes come from", async () => {
+  using backend = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using front = new Front({
+    backend: () => backend.addr.port,
+    limits: CONNECTION_LIMITS,
+    nowMs: () => 0,
+    log() {},
+  });
+  await using door = front.listen({ hostname: "127.0.0.1", port: 0 });
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: door.address.port });
+  await client.write(new Uint8Array([1]));
+  using behind = await backend.accept();
+  await behind.read(new Uint8Array(1));
+  const { port } = behind.remoteAddr;
+  assert.equal(front.through({ hostname: "127.0.0.2", port }), null);
+  const through = front.through({ hostname: "127.0.0.1", port });
+  assert.equal(through?.address, "127.0.0.1");
+  through?.ended();
 });
