@@ -18,6 +18,7 @@ import { sayState } from "../vm/nft_lease.ts";
 import { qemuMachines, qemuVersion } from "../vm/qemu.ts";
 import { readSpec, servedDisks, type VmSpec } from "../vm/spec.ts";
 import { specKeys } from "../vm/spec_keys.ts";
+import { logForm } from "../observe/log.ts";
 import { arbiterKey, openArbiter } from "./arbiters.ts";
 import { assets } from "./assets.ts";
 import type { CommandIo } from "./command.ts";
@@ -241,6 +242,13 @@ function verdict(event: Record<string, unknown>): string {
     : `error: at epoch ${event["epoch"]} the backup differs from the primary in: ${wrong.join(", ")}`;
 }
 
+/** What stands before a line in journald's log: its priority (sd-daemon(3)). */
+function priority(event: Record<string, unknown>): string {
+  const kind = event["event"];
+  if (kind === "problem" || (kind === "verified" && line(event)?.startsWith("error"))) return "<3>";
+  return kind === "alarm" || kind === "refused" || (kind === "link" && !event["up"]) ? "<4>" : "<6>";
+}
+
 /** Runs the command. */
 export async function run(args: string[], io: CommandIo): Promise<number> {
   const given = readArguments(args, io);
@@ -259,11 +267,12 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const servers: ControlServer[] = [];
   let failed = false;
   let said: string | undefined;
+  const journal = !given.json && logForm(undefined) === "journal";
   const report = (event: Record<string, unknown>) => {
     for (const server of servers) server.broadcast(event);
     failed ||= endsInFailure(event);
     const text = given.json ? JSON.stringify(event) : line(event);
-    const at = given.times ? `${new Date().toISOString()} ` : "";
+    const at = (journal ? priority(event) : "") + (given.times ? `${new Date().toISOString()} ` : "");
     if (text !== undefined && text !== said) io.out(`${at}${text}`); // a state's steps have one sentence
     if (text !== undefined) said = text;
   };

@@ -12,13 +12,25 @@ import { type Noun, runNoun, verb } from "./noun.ts";
 
 const ANSWER = "remove everything";
 
+/** What is in the data directory, for whoever is about to lose it. */
+export function contents(data: string): string {
+  let vms: string[] = [];
+  try {
+    vms = [...Deno.readDirSync(`${data}/vms`)].filter((entry) => entry.isDirectory).map(({ name }) => name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const disks = vms.length === 0 ? "no VM's disk" : `the disks of ${vms.toSorted().join(", ")}`;
+  return `${data} and ${PLACES.config}: identity, pair, accounts, events, settings, and ${disks}`;
+}
+
 async function needYes(io: CommandIo, data: string): Promise<void> {
-  const question = `This removes ${data} with the disks of all VMs. Type "${ANSWER}" to go on: `;
+  const question = `This removes ${contents(data)}. Type "${ANSWER}" to go on: `;
   const answer = io.terminal?.input === true ? await io.terminal.ask(question) : null;
   if (answer?.trim() === ANSWER) return;
-  throw new RefusedError("Nothing was removed", {
+  throw new RefusedError(`Nothing was removed. What would be: ${contents(data)}`, {
     op: "uninstall",
-    hint: "Give --keep-data, or --yes to remove identity, pair, accounts and all VMs with their disks.",
+    hint: "Give --keep-data to keep all of that, or --yes to remove it.",
   });
 }
 

@@ -142,44 +142,12 @@ export class LabNodes implements AsyncDisposable {
 
   /** Pairs both by the one-time code and the six digits, and sets lines, LAN and arbiter. */
   async pair(settings: Partial<PairSettings> = {}): Promise<void> {
-    const [a, b] = [this.api("a"), this.api("b")];
-    const invited = await a.call<{ pairing: { step: string; code: string } }>("POST", "/pair/invite");
-    await b.call("POST", "/pair/join", { address: ADDRESSES.links.a.a, code: invited.pairing.code });
-    const digits = await Promise.all([a, b].map(async (api) => {
-      const { pair } = await api.until((snapshot) => snapshot.pair.pairing.step === "comparing", PAIRING_MS);
-      return pair.pairing.step === "comparing" ? pair.pairing.digits : "";
-    }));
-    if (digits[0] !== digits[1]) throw new Error(`the two nodes show ${digits.join(" and ")}`);
-    await Promise.all([a, b].map((api) => api.call("POST", "/pair/confirm")));
-    for (const api of [a, b]) {
-      await api.until(
-        ({ pair, nodes }) => pair.pairing.step === "paired" && nodes[1]?.reachable === true,
-        PAIRING_MS,
-      );
-    }
-    await a.call("PUT", "/pair/settings", { ...this.settings("a"), ...settings });
+    await pairNodes({ a: this.api("a"), b: this.api("b") }, settings);
   }
 
   /** The lab's lines, as a host sees them. */
   settings(host: Host): PairSettings {
-    const other = host === "a" ? "b" : "a";
-    const line = (link: "a" | "b") => ({
-      local: ADDRESSES.links[link][host],
-      peer: ADDRESSES.links[link][other],
-    });
-    return {
-      link_a: line("a"),
-      link_b: line("b"),
-      lan: {
-        local: ADDRESSES.lan[host],
-        peer: ADDRESSES.lan[other],
-        bridge: BRIDGE,
-        reference: ADDRESSES.reference,
-      },
-      arbiter: "lan",
-      witness: null,
-      takeover_ms: 150,
-    };
+    return linesOf(host);
   }
 
   /** A VM with the demo's guest in it, which boots a kernel from outside of its disk. */
@@ -244,4 +212,48 @@ images = ["${directory}", "${kernel.vmlinuz}"]
 watchdog = "off"
 `;
   }
+}
+
+/** Pairs two nodes of the lab by the one-time code and the six digits, and sets lines, LAN and arbiter. */
+export async function pairNodes(
+  { a, b }: Record<Host, NodeApi>,
+  settings: Partial<PairSettings> = {},
+): Promise<void> {
+  const invited = await a.call<{ pairing: { step: string; code: string } }>("POST", "/pair/invite");
+  await b.call("POST", "/pair/join", { address: ADDRESSES.links.a.a, code: invited.pairing.code });
+  const digits = await Promise.all([a, b].map(async (api) => {
+    const { pair } = await api.until((snapshot) => snapshot.pair.pairing.step === "comparing", PAIRING_MS);
+    return pair.pairing.step === "comparing" ? pair.pairing.digits : "";
+  }));
+  if (digits[0] !== digits[1]) throw new Error(`the two nodes show ${digits.join(" and ")}`);
+  await Promise.all([a, b].map((api) => api.call("POST", "/pair/confirm")));
+  for (const api of [a, b]) {
+    await api.until(
+      ({ pair, nodes }) => pair.pairing.step === "paired" && nodes[1]?.reachable === true,
+      PAIRING_MS,
+    );
+  }
+  await a.call("PUT", "/pair/settings", { ...linesOf("a"), ...settings });
+}
+
+/** The lab's lines, as a host sees them. */
+function linesOf(host: Host): PairSettings {
+  const other = host === "a" ? "b" : "a";
+  const line = (link: "a" | "b") => ({
+    local: ADDRESSES.links[link][host],
+    peer: ADDRESSES.links[link][other],
+  });
+  return {
+    link_a: line("a"),
+    link_b: line("b"),
+    lan: {
+      local: ADDRESSES.lan[host],
+      peer: ADDRESSES.lan[other],
+      bridge: BRIDGE,
+      reference: ADDRESSES.reference,
+    },
+    arbiter: "lan",
+    witness: null,
+    takeover_ms: 150,
+  };
 }

@@ -105,8 +105,12 @@ export class Controller implements Backend, Disposable {
   }
 
   snapshot(): Snapshot {
-    // Who has just changed something sees it.
-    if (performance.now() - this.#told_at > FRESH_MS) this.#tell();
+    // Who has just changed something sees it: a job that was begun is in the list, whatever was told a moment ago.
+    if (this.#soon !== null || performance.now() - this.#told_at > FRESH_MS) {
+      if (this.#soon !== null) clearTimeout(this.#soon);
+      this.#soon = null;
+      this.#tell();
+    }
     return this.#snapshot;
   }
 

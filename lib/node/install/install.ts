@@ -103,13 +103,18 @@ export function uninstallSteps(target: Target, options: { keepData: boolean }): 
   );
   if (target.systemd) steps.push({ kind: "run", words: ["systemctl", "daemon-reload"], why: "tell systemd" });
   steps.push({ kind: "remove", path: PLACES.binary }, { kind: "remove", path: PLACES.cache, tree: true });
-  if (target.root === "") steps.push({ kind: "remove", path: PLACES.run, tree: true });
+  if (target.root === "") {
+    steps.push(
+      { kind: "remove", path: PLACES.run, tree: true },
+      // It owns no file; installing makes it anew.
+      { kind: "run", words: ["userdel", QEMU_USER], why: `remove the user ${QEMU_USER}`, optional: true },
+    );
+  }
   if (options.keepData) return steps;
   return [
     ...steps,
     { kind: "remove", path: PLACES.data, tree: true },
     { kind: "remove", path: PLACES.config, tree: true },
-    { kind: "run", words: ["userdel", QEMU_USER], why: `remove the user ${QEMU_USER}`, optional: true },
   ];
 }
 

@@ -188,15 +188,37 @@ export function unitOf(vm: string): string {
   return `iservft-edge-vm-${vm}`;
 }
 
+/** What a runner's unit has. QEMU and what else it started end with it, and it has time to end them itself. At the machine's end it is ended after
+ * the service, which would start it again, and before the network and the firewall. What it may not do is what neither it nor QEMU
+ * ever does; it makes interfaces, sets their sysctls, reads QEMU's memory, and may have its images anywhere. */
+const UNIT_PROPERTIES = [
+  ...["KillMode=mixed", "TimeoutStopSec=30", "OOMScoreAdjust=-900", "LimitNOFILE=65536"],
+  ...["Before=iservft-edge.service", "After=network.target nftables.service"],
+  ...["NoNewPrivileges=yes", "ProtectSystem=full", "ProtectKernelModules=yes", "ProtectKernelLogs=yes"],
+  ...["ProtectControlGroups=yes", "ProtectHostname=yes", "RestrictNamespaces=yes", "RestrictRealtime=yes"],
+  ...["RestrictSUIDSGID=yes", "LockPersonality=yes", "SystemCallArchitectures=native"],
+  "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
+  "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SETPCAP " +
+  "CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_SYS_NICE CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_IPC_LOCK",
+];
+
+/** The words that keep the unpacked program where it is for as long as the command runs: an upgrade removes what nobody holds
+ * (build/launcher/leftovers.c), and a unit inherits no lock of ours. */
+function held(assets: string | undefined): string[] {
+  return assets === undefined || assets === ""
+    ? []
+    : ["flock", "--no-fork", "--nonblock", "--shared", `${assets}/in-use`];
+}
+
 /** The words that start a runner as a transient unit. It has our environment where that says which program we are. */
 export function unitWords(launch: Launch, environment: Readonly<Record<string, string>>): string[] {
   const kept = Object.entries(environment).filter(([name]) => /^(ISERVFT|DENO)_|^(PATH|HOME)$/.test(name));
   return [
     ...["systemd-run", "--quiet", "--collect", `--unit=${unitOf(launch.vm)}`],
     `--description=iservft-edge: VM ${launch.vm}`,
-    // QEMU and what else it started end with it, and it has time to end them itself.
-    ...["--property=KillMode=mixed", "--property=TimeoutStopSec=30", "--property=OOMScoreAdjust=-900"],
+    ...[...UNIT_PROPERTIES, `SyslogIdentifier=${unitOf(launch.vm)}`].map((one) => `--property=${one}`),
     ...kept.map(([name, value]) => `--setenv=${name}=${value}`),
+    ...held(environment["ISERVFT_ASSETS"]),
     ...locked(launch),
   ];
 }
@@ -214,7 +236,14 @@ export class SystemdLauncher implements Launcher {
 
   async log({ vm }: Pick<Launch, "vm" | "log">, lines: number): Promise<string[]> {
     const text = await run([
-      ...["journalctl", `--unit=${unitOf(vm)}`, `--lines=${lines}`, "--output=cat", "--no-pager"],
+      // Its own lines: what systemd says of a unit that failed would push out the one that says why.
+      ...[
+        "journalctl",
+        `_SYSTEMD_UNIT=${unitOf(vm)}.service`,
+        `--lines=${lines}`,
+        "--output=cat",
+        "--no-pager",
+      ],
     ]);
     return text.split("\n").filter((line) => line !== "");
   }

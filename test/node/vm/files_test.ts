@@ -102,6 +102,16 @@ Deno.test("under systemd a runner is a unit of its own that holds its lock and k
   assert.ok(words.includes("--property=KillMode=mixed"));
   assert.ok(words.includes("--setenv=ISERVFT_ASSETS=/a") && !words.some((word) => word.includes("SECRET")));
   assert.deepEqual(words.slice(-4), ["98", "/run/x/vm/runner.lock", "edge", "runner"]);
+  const command = words.slice(words.findIndex((word) => word === "flock"));
+  assert.deepEqual(
+    command.slice(0, 5),
+    ["flock", "--no-fork", "--nonblock", "--shared", "/a/in-use"],
+    "an upgrade does not remove the unpacked program under it",
+  );
+  assert.ok(
+    !unitWords(launch, {}).some((word) => word.endsWith("in-use")),
+    "what was not unpacked is not removed",
+  );
 });
 
 Deno.test("a log is kept within its bound, and its newest lines are read", () => {
