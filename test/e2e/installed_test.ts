@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { TRACKERS } from "../../ffi/status.ts";
 import { type Host, HOSTS } from "../../lib/lab/places.ts";
 import { brokenPromises, type CountingClient } from "../../lib/lab/scene.ts";
-import { cgroupRoot } from "../../lib/lab/processes.ts";
 import { READY_MS } from "./nodes_kit.ts";
 import { InstalledNodes, RUNNER, SERVICE, VM } from "./installed_kit.ts";
 
@@ -44,7 +43,6 @@ async function harmless(
   assert.ok(await act.client.answered(20), "the VM answers");
 }
 
-const cpuFile = (id: string) => `${cgroupRoot()}/isf${id}/cpu.stat`;
 const systemctl = (nodes: InstalledNodes, ...words: string[]) => (host: Host) =>
   nodes.hosts[host].must(["systemctl", ...words]);
 
@@ -91,7 +89,6 @@ Deno.test("installed under systemd: the service restarted, killed, hung or upgra
     assert.doesNotMatch(program, /deleted/, "what a runner runs from is not removed under it");
   }
   assert.deepEqual(brokenPromises(await client.stop()), []);
-  if (cpuFile) console.log("cpu", Deno.readTextFileSync(cpuFile(nodes.lab.id)).split("\n")[0]);
 
   // The control: a runner in the service's own cgroup, under systemd's own default, ends with it.
   const { hosts } = nodes;
