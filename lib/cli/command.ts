@@ -59,15 +59,33 @@ export const processIo: CommandIo = {
   terminal: realTerminal,
 };
 
+/** What belongs together, in the order in which it is needed. A command that is in none comes last. */
+const GROUPS: readonly (readonly [string, readonly string[]])[] = [
+  ["First steps, on each of the two machines", ["doctor", "install", "serve"]],
+  ["Every day", ["status", "vm", "pair", "events", "alert", "job"]],
+  ["Who may do what", ["user", "token", "audit"]],
+  ["This machine", ["config", "backup", "support-bundle", "identity", "uninstall", "completions", "version"]],
+  ["A third machine that decides", ["witness"]],
+  ["To see and to measure it, on one machine", ["demo", "bench", "faults", "lab"]],
+];
+
 /** The usage, with every command. */
 export function usage(commands: readonly Command[]): string {
   const width = Math.max(...commands.map((command) => command.name.length));
+  const line = ({ name, summary }: Command) => `  ${name.padEnd(width)}  ${summary}`;
+  const groups = GROUPS.map(([title, names]) => ({
+    title,
+    rows: names.flatMap((name) => commands.filter((command) => command.name === name)),
+  }));
+  const grouped = new Set(groups.flatMap(({ rows }) => rows));
+  const rest = commands.filter((command) => !grouped.has(command));
   return [
     "Fault tolerance for whole virtual machines.",
     "",
     "usage: iservft-edge COMMAND [ARGUMENTS]",
-    "",
-    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    ...[...groups, { title: "More", rows: rest }].flatMap(({ title, rows }) =>
+      rows.length === 0 ? [] : ["", `${title}:`, ...rows.map(line)]
+    ),
     "",
     "iservft-edge COMMAND --help says more about a command. Ends with 0 ok, 1 failed, 2 asked wrongly, 3 degraded,",
     "4 nobody was reached, 5 refused because it would not be safe now.",
@@ -101,7 +119,7 @@ export async function runCommand(
           meant === null ? "" : `; did you mean ${meant}?`
         }`,
     );
-    io.err(usage(commands));
+    io.err(first === undefined ? usage(commands) : "see: iservft-edge --help");
     return 2;
   }
   try {

@@ -50,7 +50,7 @@ async function look(given: Connection & { peer: boolean }, cli: Cli): Promise<Do
     });
   } catch (error) {
     if (!(error instanceof UnreachableError) || given.peer || named !== undefined) throw error;
-    cli.io.err("No service answers: this is the machine alone, without pair and lines.");
+    cli.io.err(`${error.message}: this is the machine alone, without pair and lines.`);
     const { doctorAlone } = await import("./doctor_alone.ts");
     return await doctorAlone((name) => cli.io.terminal?.env(name) ?? Deno.env.get(name));
   }

@@ -3,6 +3,7 @@
 import type { z } from "zod";
 import { setTimeout as pause } from "node:timers/promises";
 import { EdgeError } from "../errors.ts";
+import { english } from "../model/english.ts";
 import { snapshotView } from "../model/snapshot.ts";
 import type { JobView, VmView } from "../model/vm.ts";
 import type { Cli } from "./noun.ts";
@@ -72,7 +73,7 @@ export async function protectedEnd(cli: Cli, name: string): Promise<VmView> {
     return await until(cli, (snapshot) => {
       const vm = snapshot.vms.find((vm) => vm.name === name);
       if (vm === undefined || ["stopped", "failed", "diverged"].includes(vm.state)) {
-        throw new EdgeError(`${name} is ${vm?.state ?? "gone"}`, {
+        throw new EdgeError(vm === undefined ? `${name} is gone` : `${name}: ${english(vm.verdict.said)}`, {
           op: `wait for ${name}`,
           hint: `Look at it: iservft-edge vm show ${name}, iservft-edge vm logs ${name}.`,
         });

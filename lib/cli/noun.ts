@@ -122,8 +122,24 @@ export function targetOf(given: Connection, io: CommandIo): Target {
   const env = (name: string) => io.terminal?.env(name);
   const said = socket ?? env("ISERVFT_SOCKET");
   if (said !== undefined && said !== "") return { kind: "socket", path: said };
-  const { run } = usualPlaces({ root: Deno.uid() === 0, get: (name) => env(name) ?? Deno.env.get(name) });
-  return { kind: "socket", path: `${run}/serve.sock` };
+  const root = Deno.uid() === 0;
+  const own = usualPlaces({ root, get: (name) => env(name) ?? Deno.env.get(name) });
+  return { kind: "socket", path: usualSocket(root ? [own.run] : [own.run, MACHINE_RUN]) };
+}
+
+/** The machine's own service is meant where this user has none: it says that it may not be asked by this user, not that nobody is there. */
+const { run: MACHINE_RUN } = usualPlaces({ root: true, get: () => undefined });
+
+/** The first run directory that is there, or else the first. */
+export function usualSocket(runs: readonly string[]): string {
+  const there = runs.find((run) => {
+    try {
+      return Deno.statSync(`${run}/serve.sock`).isSocket;
+    } catch {
+      return false;
+    }
+  });
+  return `${there ?? runs[0]}/serve.sock`;
 }
 
 /** Of a usage what must be there, and arguments that may: options that may are listed below it. */

@@ -140,6 +140,11 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   });
   await using web = await openWeb(settings, { backend, access, say });
   greet({ settings, web, id: pairing.id }, say);
+  using _open = access.setup.onDone(() =>
+    void web.look().then(() =>
+      say("info", `There is an administrator now. The page: ${pageAddresses(web).join("  ")}`)
+    )
+  );
   await using notifier = new Notifier();
   using _status = tellStatus(backend, notifier);
   await notifier.ready(english(backend.snapshot().home.said));
@@ -166,13 +171,26 @@ function logEvent(event: EventView, log: Log): void {
   log(severity === "ok" ? "info" : severity, text, { event: code, subject, ...of, node, actor: actor ?? "" });
 }
 
+/** Where a browser finds the page: for "all addresses" those that this machine has. */
+export function pageAddresses(
+  web: Pick<WebServer, "addresses">,
+  interfaces: () => Pick<Deno.NetworkInterfaceInfo, "family" | "address" | "name">[] = Deno.networkInterfaces,
+): string[] {
+  const own = interfaces().filter(({ family, name }) => family === "IPv4" && name !== "lo");
+  const said = web.addresses().flatMap((address) => {
+    const any = /^https:\/\/(?:0\.0\.0\.0|\[::\])(:\d+)$/.exec(address);
+    return any === null ? [address] : own.map((one) => `https://${one.address}${any[1]}`);
+  });
+  return said.length === 0 ? web.addresses() : said;
+}
+
 /** What the terminal shows: who this is, where the page is, and what to do first. */
 function greet(node: { settings: ServeSettings; web: WebServer; id: string }, say: Say): void {
   const { settings, web, id } = node;
   say("info", `iservft-edge ${VERSION}: ${settings.node}\n  ID           ${id}`);
   say(
     "info",
-    `  page         ${web.addresses().join("  ")}\n  certificate  ${web.certificate().fingerprint}`,
+    `  page         ${pageAddresses(web).join("  ")}\n  certificate  ${web.certificate().fingerprint}`,
   );
   const setup = web.setupUrl();
   if (setup === null) return;
@@ -181,4 +199,9 @@ function greet(node: { settings: ServeSettings; web: WebServer; id: string }, sa
     "\nThere is no administrator yet, so the page is open on this machine alone. Make one by this link, which works once:",
   );
   say("info", `  ${setup}`);
+  say(
+    "info",
+    "The browser warns once of the certificate: compare its fingerprint (SHA-256) with the one above.\n" +
+      "No browser on this machine: sudo iservft-edge user add NAME --role administrator, and open the page from another one.",
+  );
 }

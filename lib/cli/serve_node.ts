@@ -13,6 +13,7 @@ import { EventExchange } from "../node/event_exchange.ts";
 import { machineFacts, type NodeFacts, qemuText } from "../node/facts.ts";
 import { openIdentity } from "../node/identity.ts";
 import { JobRunner } from "../node/jobs.ts";
+import { isBridge } from "../node/pairing/interfaces.ts";
 import { openPairing } from "../node/pairing/pairing.ts";
 import type { PairControl } from "../node/pairing/types.ts";
 import { VmManager } from "../node/vm/manager.ts";
@@ -20,6 +21,7 @@ import type { ServeConfig } from "../node/config.ts";
 import type { HostTuning } from "../vm/host_config.ts";
 import { chooseAccel } from "../vm/accel.ts";
 import { specDefaults } from "../vm/spec.ts";
+import { askWitness } from "../witness/probe.ts";
 import { selfCommand } from "./assets.ts";
 import type { ServeSettings } from "./serve.ts";
 import { AuditWatch, openNodeAccess } from "./serve_access.ts";
@@ -78,8 +80,8 @@ async function openParts(
 ): Promise<{ parts: ControllerParts; access: Access }> {
   const { config, node, places } = settings;
   const { data } = places;
-  makeRunDirectory(places.run);
   stack.use(openDataDirectory(data, VERSION));
+  makeRunDirectory(places.run);
   for (const part of ["observe", "access", "vms", "tls"]) makeDurableDirectory(`${data}/${part}`, 0o700);
   const warn = (text: string) => say("warning", text);
   const observer = stack.use(await Observer.open({ directory: `${data}/observe`, node, warn }));
@@ -114,6 +116,7 @@ async function openParts(
       history: (name, range) => observer.history(name, range),
       tuning: tuningOf(config),
       images: config.images,
+      isBridge,
     }),
   );
   late.vms = vms;
@@ -121,7 +124,16 @@ async function openParts(
   const jobs = stack.use(new JobRunner());
   const alerter = stack.use(new Alerter({ directory: `${data}/observe`, node, observer, warn }));
   stack.use(new AlertExchange({ channel: pairing.channel, alerts: alerter }));
-  const arbiter = stack.use(new ArbiterWatch({ settings: () => pairing.settings(), recorder: observer }));
+  const arbiter = stack.use(
+    new ArbiterWatch({
+      settings: () => pairing.settings(),
+      recorder: observer,
+      probes: {
+        witness: (witness) =>
+          askWitness(witness, { identity: openIdentity(`${data}/identity`), version: VERSION }),
+      },
+    }),
+  );
   const access = stack.use(
     await openNodeAccess({ directory: `${data}/access`, label: node, recorder: observer }),
   );

@@ -67,6 +67,8 @@ export const arbiterView = z.object({
   address: z.string().nullable(),
   id: z.string().nullable(),
   since: instant.nullable(),
+  /** Why it is of no use, while it is lost (English); left out: it is not known here. */
+  why: z.string().max(400).optional(),
 });
 export type ArbiterView = z.infer<typeof arbiterView>;
 

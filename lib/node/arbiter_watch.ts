@@ -1,4 +1,5 @@
-/** Whether who decides can be reached from this node, when no runner says so: the gateway by a ping, the witness by a connection. */
+/** Whether who decides can be reached from this node, when no runner says so: the gateway by a ping, the witness by a connection, at first
+ * one that says who is there: another machine may answer at the address, or the witness may not know this pair. */
 
 import type { ArbiterView, PairSettings } from "../model/node.ts";
 import type { Recorder } from "./contracts.ts";
@@ -12,7 +13,11 @@ const MISSES = 2;
 export interface ArbiterProbes {
   ping(address: string): Promise<boolean>;
   connect(address: string, port: number): Promise<boolean>;
+  /** Asks whether it is the witness that is meant, and knows this node. Left out: whoever listens there is it. */
+  witness?(witness: NonNullable<PairSettings["witness"]>): Promise<WitnessAnswer>;
 }
+
+type WitnessAnswer = { ok: true } | { ok: false; why: string; refused: boolean };
 
 /** The real ones, each within two seconds. */
 export const realProbes: ArbiterProbes = {
@@ -67,18 +72,19 @@ export class ArbiterWatch implements AsyncDisposable {
   #misses = 0;
   #state: ArbiterView["state"] = "unknown";
   #since: string | null = null;
+  #why: string | undefined;
 
   constructor(
     options: {
       settings: () => PairSettings | null;
       recorder: Recorder;
-      probes?: ArbiterProbes;
+      probes?: Partial<ArbiterProbes>;
       now?: () => number;
     },
   ) {
     this.#settings = options.settings;
     this.#recorder = options.recorder;
-    this.#probes = options.probes ?? realProbes;
+    this.#probes = { ...realProbes, ...options.probes };
     this.#now = options.now ?? Date.now;
     this.#timer = setInterval(() => void this.look(), EVERY_MS);
   }
@@ -96,7 +102,13 @@ export class ArbiterWatch implements AsyncDisposable {
     const asked = target(settings);
     if (asked.kind === "manual") return { ...asked, state: "none", since: null };
     const said = runners.includes("lost") ? "lost" : runners.includes("reachable") ? "reachable" : undefined;
-    return { ...asked, state: said ?? this.#state, since: this.#since };
+    const why = said === undefined && this.#state === "lost" ? this.#why : undefined;
+    return {
+      ...asked,
+      state: said ?? this.#state,
+      since: this.#since,
+      ...(why === undefined ? {} : { why }),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,17 +121,19 @@ export class ArbiterWatch implements AsyncDisposable {
     if (settings === null) return;
     const { kind, address } = target(settings);
     if (kind === "manual" || address === null) return;
-    if (this.#key !== `${kind} ${address}`) {
-      this.#key = `${kind} ${address}`;
+    const { id = "", pair = "" } = settings.witness ?? {};
+    const key = kind === "witness" ? `${kind} ${address} ${id} ${pair}` : `${kind} ${address}`;
+    if (this.#key !== key) {
+      this.#key = key;
       this.#misses = 0;
       this.#state = "unknown";
       this.#since = null;
     }
-    const answers = kind === "lan"
-      ? await this.#probes.ping(address)
-      : await this.#probes.connect(settings.witness?.address ?? "", settings.witness?.port ?? 0);
-    this.#misses = answers ? 0 : this.#misses + 1;
-    const state = answers ? "reachable" : this.#misses >= MISSES ? "lost" : this.#state;
+    const answer = await this.#ask(settings, address);
+    if (this.#key !== key) return;
+    this.#misses = answer.ok ? 0 : answer.refused ? MISSES : this.#misses + 1;
+    this.#why = answer.ok ? undefined : answer.why;
+    const state = answer.ok ? "reachable" : this.#misses >= MISSES ? "lost" : this.#state;
     if (state === this.#state) return;
     const first = this.#state === "unknown" && state === "reachable";
     this.#state = state;
@@ -132,8 +146,18 @@ export class ArbiterWatch implements AsyncDisposable {
       name: "",
       actor: null,
       ...(state === "lost"
-        ? { code: "arbiter.lost", params: { arbiter, why: `${address} does not answer` } }
+        ? { code: "arbiter.lost", params: { arbiter, why: this.#why ?? "" } }
         : { code: "arbiter.reachable", params: { arbiter } }),
     });
+  }
+
+  async #ask({ arbiter, witness }: PairSettings, address: string): Promise<WitnessAnswer> {
+    if (arbiter === "witness" && witness !== null && this.#state !== "reachable") {
+      if (this.#probes.witness !== undefined) return await this.#probes.witness(witness);
+    }
+    const answers = arbiter === "lan"
+      ? await this.#probes.ping(address)
+      : await this.#probes.connect(witness?.address ?? "", witness?.port ?? 0);
+    return answers ? { ok: true } : { ok: false, why: `${address} does not answer`, refused: false };
   }
 }

@@ -2,6 +2,7 @@
  *
  *   layout.json        {"layout":1,"program":"0.1.0"}: the version of all below
  *   lock               held by the `serve` that runs
+ *   run/               sockets, where there is no other place for them: without root, and without XDG_RUNTIME_DIR
  *   identity/          identity.pem: this node's key and certificate
  *   pair.json          the other node; pair.key: 32 bytes in hex for the replication lines; pair_settings.json: links, LAN, arbiter
  *   vms/NAME/          vm.toml, host.toml, state.json, runner.log, serial.log, disk images, and what the runner keeps: group.meta, journals
@@ -51,8 +52,10 @@ function readLayout(file: string): Layout | null {
   throw problem(`${file} is damaged`, "Restore it from a backup: iservft-edge backup restore.");
 }
 
+/** `run`: where sockets are kept when this is no root and has no directory of its session (lib/node/config.ts). */
 function isEmpty(directory: string): boolean {
-  return [...Deno.readDirSync(directory)].every((entry) => ["lock", "lost+found"].includes(entry.name));
+  const own = ["lock", "lost+found", "run"];
+  return [...Deno.readDirSync(directory)].every((entry) => own.includes(entry.name));
 }
 
 /** Makes `directory` if it is not there, takes it for this process, and brings it to this program's layout. Throws EdgeError when another

@@ -21,6 +21,9 @@ export const LINE_MAX = { host: 1024, witness: 4096 } as const;
 /** A host says something at least this often, ms. */
 export const PING_MS = 1000;
 
+/** The name that a host says which asks for no VM, only whether it may. */
+export const NO_VM = "iservft-edge-asks-whether-it-may";
+
 const text = z.string().max(400);
 const term = z.number().int().min(1).max(TERM_MAX);
 const id = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);

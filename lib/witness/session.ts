@@ -12,6 +12,7 @@ import {
   helloSchema,
   line,
   LINE_MAX,
+  NO_VM,
   offerSchema,
   PROTOCOLS,
   protocolText,
@@ -164,7 +165,7 @@ export class Session {
     const refusal = await members.refusal(node, hello.pair);
     if (refusal !== null) throw notMember(refusal, { node, pair: hello.pair });
     const member = { node, pair: hello.pair, vm: hello.vm };
-    await store.check(member);
+    if (hello.vm !== NO_VM) await store.check(member);
     return member;
   }
 

@@ -44,14 +44,11 @@ Deno.test("help lists every command on standard output and ends with 0", async (
   }
 });
 
-Deno.test("an unknown command, and none, give the usage on standard error and end with 2", async () => {
-  for (const args of [["nonsense"], []]) {
-    const result = await called(args);
-    assert.equal(result.code, 2);
-    assert.match(result.err, /usage: iservft-edge COMMAND/);
-    assert.equal(result.out, "");
-  }
-  assert.match((await called(["nonsense"])).err, /there is no command "nonsense"/);
+Deno.test("an unknown command names the nearest and the help, none gives the usage; both on standard error, and end with 2", async () => {
+  const [unknown, none] = [await called(["vrsion"]), await called([])];
+  assert.deepEqual([unknown.code, unknown.out, none.code, none.out], [2, "", 2, ""]);
+  assert.match(unknown.err, /no command "vrsion"; did you mean version\?\nsee: iservft-edge --help/);
+  assert.match(none.err, /usage: iservft-edge COMMAND/);
 });
 
 Deno.test("a command that cannot be loaded breaks no other one", async () => {

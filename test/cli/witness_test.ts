@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { runCommand } from "../../lib/cli/command.ts";
 import { run as identity } from "../../lib/cli/identity.ts";
 import { run as witness } from "../../lib/cli/witness.ts";
-import { readIdentity } from "../../lib/node/identity.ts";
+import { openDataDirectory } from "../../lib/node/data_directory.ts";
+import { openIdentity, readIdentity } from "../../lib/node/identity.ts";
 import { readNodeId } from "../../lib/node_id.ts";
 import { grantFile } from "../../lib/witness/store.ts";
 import { clientOf, newIdentity, OwnProcess, until } from "../witness/kit.ts";
@@ -53,7 +54,7 @@ Deno.test("witness and identity say what is wrong with their words, with exit co
         [add("press", a.id, a.id), /are the same/],
         [add("press", mistyped, b.id), /ID-A group 1 \("\w+"\) is mistyped/],
         [add("press", a.id, b.id.slice(0, -6)), /ID-B has 12 groups/],
-        [["identity"], /--data DIR is needed/],
+        [["identity", "--data", ""], /--data is empty/],
         [["identity", "--dir", data], /--dir/],
       ] as const
     ) {
@@ -77,6 +78,15 @@ Deno.test("an identity and a witness's ID are shown, and stay the same", async (
     });
     assert.equal((await said("witness", "id", "--data", directory)).out, out);
     assert.equal((await said("identity", "--data", "/proc/nothing")).code, 1);
+  });
+});
+
+Deno.test("a node's data directory has the ID that the node has, not one of its own", async () => {
+  await inDirectory(async (directory) => {
+    using _node = openDataDirectory(directory, "1");
+    const { id } = openIdentity(`${directory}/identity`);
+    assert.equal((await said("identity", "--data", directory)).out, id);
+    assert.equal(readIdentity(directory), null);
   });
 });
 

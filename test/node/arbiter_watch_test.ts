@@ -55,6 +55,26 @@ Deno.test("a witness is asked by a connection, and what a runner says of it outr
   assert.equal(watch.view(["reachable", "lost"])?.state, "lost");
 });
 
+Deno.test("what answers at the witness's address and is not it counts as lost at once, with why, until the settings are another's", async () => {
+  const events: NewEvent[] = [];
+  let settings = { ...SETTINGS, arbiter: "witness" as const };
+  await using watch = new ArbiterWatch({
+    settings: () => settings,
+    recorder: { event: (event) => void events.push(event), sample() {} },
+    probes: {
+      connect: () => Promise.resolve(true),
+      witness: ({ id }) =>
+        Promise.resolve(id === "X" ? { ok: true } : { ok: false, why: "its ID is X", refused: true }),
+    },
+  });
+  await watch.look();
+  assert.deepEqual([watch.view([])?.state, watch.view([])?.why], ["lost", "its ID is X"]);
+  settings = { ...settings, witness: { ...SETTINGS.witness!, id: "X" } };
+  await watch.look();
+  assert.deepEqual([watch.view([])?.state, watch.view([])?.why], ["reachable", undefined]);
+  assert.deepEqual(events.map((event) => [event.code, event.params.why]), [["arbiter.lost", "its ID is X"]]);
+});
+
 Deno.test("a person as arbiter is not looked for, and without settings there is none", async () => {
   const manual = watched({ ...SETTINGS, arbiter: "manual" }, () => false);
   await manual.watch.look();

@@ -73,3 +73,14 @@ Deno.test("layouts are migrated forward, one after the other, and a step that fa
     assert.deepEqual(steps, ["1 to 2", "2 to 3", "2 to 3"]);
     assert.equal(layout(directory).layout, 3);
   }));
+
+Deno.test("sockets that are kept below it, where there is no other place, do not make it another's directory", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "data-" });
+  try {
+    await Deno.mkdir(`${directory}/run`);
+    openDataDirectory(directory, "1")[Symbol.dispose]();
+    openDataDirectory(directory, "1")[Symbol.dispose]();
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

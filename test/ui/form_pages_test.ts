@@ -87,7 +87,7 @@ Deno.test("the wizard makes a VM with its defaults by plain posts, step by step"
     protect: true,
   });
   assert.equal(call.actor, "user:ann");
-  assert.match((await s.get(done.to!)).html, /press-9 is being created/);
+  assert.match((await s.get(done.to!)).html, /Creating press-9/);
 });
 
 Deno.test("an import without a format goes no further, and says so in the reader's language", async () => {

@@ -38,7 +38,7 @@ Deno.test("what is said in Chinese is Chinese, in Taiwan's characters and terms"
 
 Deno.test("numbers, sizes, times and plurals follow the language", () => {
   const [en, zh] = [translator("en", "Asia/Taipei"), translator("zh-TW", "Asia/Taipei")];
-  assert.equal(en.bytes(14.6e9), "14.6 GB");
+  assert.equal(en.bytes(14.5 * 2 ** 30), "14.5 GiB");
   assert.equal(en.memory(4096), "4 GiB");
   assert.equal(en.duration(74), "1 min 14 s");
   assert.equal(zh.duration(74), "1 分鐘 14 秒");

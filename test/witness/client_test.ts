@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { EdgeError } from "../../lib/errors.ts";
+import { askWitness } from "../../lib/witness/probe.ts";
 import { clientOf, InProcess, newIdentity, soon, until } from "./kit.ts";
 
 const [a, b] = [newIdentity(), newIdentity()];
@@ -58,4 +59,22 @@ Deno.test("a question to a witness that is not there fails within its bound, and
     assert.match(error.hint, /witness serve/);
     return true;
   });
+});
+
+Deno.test("whether it is the witness that is meant, and knows the pair, is seen before a VM asks; it is told of no VM", async () => {
+  await using witness = await InProcess.start({ pairs: [PAIR] });
+  const there = { address: "127.0.0.1", port: witness.port, id: witness.id, pair: "press" };
+  const [host, stranger] = [a, newIdentity()].map((identity) => ({ identity, version: "1" }));
+  assert.deepEqual(await askWitness(there, host!), { ok: true });
+  const refused = async (answer: ReturnType<typeof askWitness>, why: RegExp) => {
+    const seen = await answer;
+    assert.ok(!seen.ok && seen.refused, JSON.stringify(seen));
+    assert.match(seen.why, why);
+  };
+  await refused(askWitness({ ...there, id: b.id }, host!), /is not the witness/);
+  await refused(askWitness({ ...there, pair: "oven" }, host!), /is not one of the pair "oven"/);
+  await refused(askWitness(there, stranger!), /is in no pair of this witness/);
+  const silent = await askWitness({ ...there, port: 1 }, host!);
+  assert.ok(!silent.ok && !silent.refused);
+  assert.deepEqual(await witness.store.views(), []);
 });

@@ -43,7 +43,7 @@ export interface Translator {
 }
 
 const LOCALES: Readonly<Record<Language, string>> = { "en": "en-GB", "zh-TW": "zh-Hant-TW" };
-const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 const AGES: readonly [Intl.RelativeTimeFormatUnit, number][] = [
   ["day", 86400],
   ["hour", 3600],
@@ -58,8 +58,8 @@ function relativeText(format: Intl.RelativeTimeFormat, seconds: number): string 
 
 function bytesText(value: number, number: (value: number, digits: number) => string): string {
   let step = 0;
-  while (value >= 1000 && step < BYTE_UNITS.length - 1) {
-    value /= 1000;
+  while (value >= 1024 && step < BYTE_UNITS.length - 1) {
+    value /= 1024;
     step++;
   }
   return `${number(value, step === 0 || value >= 100 ? 0 : 1)} ${BYTE_UNITS[step]}`;

@@ -139,7 +139,7 @@ export function SessionsCard({ context, sessions }: { context: PageContext; sess
   return (
     <Card id="sessions" title={t("access.sessions.title")}>
       <div class="table-box" tabindex={0} role="group" aria-labelledby="sessions-title">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">{t("access.sessions.since")}</th>
@@ -154,14 +154,14 @@ export function SessionsCard({ context, sessions }: { context: PageContext; sess
           <tbody>
             {sessions.map((session) => (
               <tr>
-                <td>
+                <td data-label={t("access.sessions.since")}>
                   <When context={context} at={session.created} />
                 </td>
-                <td>
+                <td data-label={t("access.sessions.used")}>
                   <Ago context={context} at={session.last_used} />
                 </td>
-                <td>{session.address}</td>
-                <td>{session.agent}</td>
+                <td data-label={t("access.sessions.address")} class="short">{session.address}</td>
+                <td data-label={t("access.sessions.browser")} class="wrap">{session.agent}</td>
                 <td>
                   {session.current
                     ? <Badge t={t} severity="ok" icon="check">{t("access.sessions.this")}</Badge>

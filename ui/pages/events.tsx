@@ -40,8 +40,8 @@ export function EventRow({ context, event }: { context: PageContext; event: Even
           <span class="event-actor">{t("events.by", { who: actorText(t, event.actor) })}</span>
         )}
       </td>
-      <td data-label={t("events.node")}>{event.node}</td>
-      <td data-label={t("events.code")}>
+      <td data-label={t("events.node")} class="short">{event.node}</td>
+      <td data-label={t("events.code")} class="short">
         <a href="/docs/troubleshooting#each-event" class="code">{event.code}</a>
       </td>
     </tr>

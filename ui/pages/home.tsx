@@ -23,10 +23,25 @@ const NEXT_PLACES: Readonly<Record<string, string>> = {
   "next.create_vm": "/vms/new",
 };
 
+/** The state of the VM that is meant, for what is done with a VM. */
+const NEXT_OF_VM: Readonly<Record<string, { state: VmView["state"]; place: string }>> = {
+  "next.read_logs": { state: "failed", place: "/logs" },
+  "next.pick": { state: "diverged", place: "" },
+  "next.confirm_off": { state: "deciding", place: "" },
+  "next.protect": { state: "unprotected", place: "" },
+};
+
+function nextPlace({ home, vms }: Snapshot): string | undefined {
+  const code = home.next?.code ?? "";
+  const of = NEXT_OF_VM[code];
+  const vm = vms.find(({ state }) => state === of?.state);
+  return of === undefined || vm === undefined ? NEXT_PLACES[code] : `/vms/${vm.name}${of.place}`;
+}
+
 function Headline({ context }: { context: Seen }) {
   const { t, snapshot } = context;
   const { severity, said, since, next } = snapshot.home;
-  const place = next === null ? undefined : NEXT_PLACES[next.code];
+  const place = nextPlace(snapshot);
   return (
     <section id="headline" data-live="" class={`headline ${severity}`}>
       <Icon name={SEVERITY_ICONS[severity]} size={56} />

@@ -61,6 +61,21 @@ async function pairPage(c: Context<Env>, deps: WebDeps, shown: Shown = {}) {
       )}
       <PairingCard context={context} pairing={pairing} />
       {choosing && <NoneStep context={context} form={shown.join ?? freshForm()} />}
+      <div id="arbiter-problem" data-live="">
+        {snapshot.pair.arbiter?.state === "lost" && (
+          <p class="notice warning">
+            <strong>
+              {t(`arbiter.${snapshot.pair.arbiter.kind}`)}: {t("arbiter.lost")}
+            </strong>
+            {snapshot.pair.arbiter.why !== undefined && (
+              <>
+                <br />
+                <span lang="en">{snapshot.pair.arbiter.why}</span>
+              </>
+            )}
+          </p>
+        )}
+      </div>
       {links !== null && (
         <LinkForm
           context={context}

@@ -43,8 +43,15 @@ function traffic(t: Translator, path: PathView): string | null {
 function measures(t: Translator, path: PathView): string {
   return [
     path.speed_mbit === null ? null : speed(t, path.speed_mbit),
-    path.rtt_us === null ? null : t("unit.us", { value: Math.round(path.rtt_us) }),
+    path.rtt_us === null ? null : delay(t, path.rtt_us),
   ].filter((text) => text !== null).join(", ");
+}
+
+/** "182 µs", "2.4 ms". */
+function delay(t: Translator, us: number): string {
+  return us < 1000
+    ? t("unit.us", { value: Math.round(us) })
+    : t("unit.ms", { value: Math.round(us / 100) / 10 });
 }
 
 function speed(t: Translator, mbit: number): string {
@@ -221,7 +228,7 @@ function Broad({ context, scene }: Drawing) {
 function Fall({ t, path, x }: { t: Translator; path: PathView; x: number }) {
   const look = pathLook(path);
   const out = look === "active" && path.out_mbit !== null ? t("unit.mbit", { value: path.out_mbit }) : null;
-  const rtt = path.rtt_us === null ? null : t("unit.us", { value: Math.round(path.rtt_us) });
+  const rtt = path.rtt_us === null ? null : delay(t, path.rtt_us);
   return (
     <g class={look}>
       <line class={`pipe ${look}`} x1={x + 54} y1="152" x2={x + 54} y2="276" />
@@ -293,7 +300,7 @@ function Table({ context, scene }: Drawing) {
                 <td>{t(`path.${pathLook(path)}`)}</td>
                 <td>{path.speed_mbit === null ? t("unknown") : speed(t, path.speed_mbit)}</td>
                 <td>
-                  {path.rtt_us === null ? t("unknown") : t("unit.us", { value: Math.round(path.rtt_us) })}
+                  {path.rtt_us === null ? t("unknown") : delay(t, path.rtt_us)}
                 </td>
                 <td>{traffic(t, path) ?? t("none")}</td>
                 <td>{path.interface ?? t("unknown")}</td>

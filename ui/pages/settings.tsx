@@ -107,14 +107,14 @@ function auditRoute(app: Hono<Env>, deps: AccessDeps): void {
             <tbody>
               {entries.map((entry) => (
                 <tr>
-                  <td data-label={t("audit.at")}>
+                  <td data-label={t("audit.at")} class="short">
                     <When context={context} at={entry.at} />
                   </td>
-                  <td data-label={t("audit.actor")}>{entry.actor}</td>
-                  <td data-label={t("audit.action")} class="code">{entry.action}</td>
-                  <td data-label={t("audit.subject")}>{entry.subject}</td>
-                  <td data-label={t("audit.address")} class="code">{entry.address}</td>
-                  <td data-label={t("audit.detail")} lang="en">{entry.detail}</td>
+                  <td data-label={t("audit.actor")} class="short">{entry.actor}</td>
+                  <td data-label={t("audit.action")} class="code short">{entry.action}</td>
+                  <td data-label={t("audit.subject")} class="wrap">{entry.subject}</td>
+                  <td data-label={t("audit.address")} class="code short">{entry.address}</td>
+                  <td data-label={t("audit.detail")} class="wrap" lang="en">{entry.detail}</td>
                 </tr>
               ))}
             </tbody>

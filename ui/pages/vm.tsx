@@ -291,17 +291,19 @@ export function vmRoutes(deps: WebDeps): Hono<Env> {
             </p>
           )}
         </div>
-        <div class="grid">
+        <div class="grid vm-grid">
           <div class="stack">
             <Status context={context} vm={vm} />
-            <Graphs context={context} vm={name} range={range} samples={samples} />
-            <Timeline context={context} vm={vm} events={events} />
           </div>
-          <div class="stack">
+          <div class="stack vm-side">
             <Actions context={context} vm={vm} />
             <Switchover context={context} vm={vm} done={done} />
             <Consoles context={context} vm={vm} />
             <VmFacts context={context} vm={vm} />
+          </div>
+          <div class="stack">
+            <Graphs context={context} vm={name} range={range} samples={samples} />
+            <Timeline context={context} vm={vm} events={events} />
           </div>
         </div>
       </Page>,

@@ -293,7 +293,7 @@ export function checkArbiter({ arbiter, settings }: Subject): Finding[] {
     ...about,
     seen: {
       reachable: "It answers",
-      lost: "It does not answer",
+      lost: arbiter.why ?? "It does not answer",
       unknown: "It has not been asked yet",
       none: "It is not set up",
     }[arbiter.state],

@@ -16,7 +16,7 @@ import { Link } from "../peer/link.ts";
 import { type Introduction, type Offer, type Refusal, TYPE } from "../peer/messages.ts";
 import type { PairingVisitor } from "../peer/types.ts";
 import { agree, type Compared, inviteAs, joinAs, readOpener, REFUSAL, stored } from "./handshake.ts";
-import { codeKey, makeCode, random, typedCode } from "./secrets.ts";
+import { codeKey, makeCode, mistyped, random, typedCode } from "./secrets.ts";
 import type { PairingLimits } from "./types.ts";
 
 /** Both have confirmed: they write it down within this, ms. */
@@ -134,7 +134,7 @@ export class Attempt implements AsyncDisposable {
   async join({ host, port, code }: { host: string; port: number; code: string }): Promise<void> {
     const typed = typedCode(code);
     if (typed === null) {
-      const problem = "it is mistyped: its nine characters do not fit each other";
+      const problem = mistyped(code);
       throw new ProblemError("invalid", {
         detail: `the code ${JSON.stringify(code.slice(0, 40))}: ${problem}`,
         hint: "Type it as the other node shows it.",

@@ -46,6 +46,11 @@ export function carrierOf(name: string): boolean | null {
   return carrier === null ? null : carrier === "1";
 }
 
+/** Whether this machine has a bridge of this name. */
+export function isBridge(name: string): boolean {
+  return isDirectory(`/sys/class/net/${name}/bridge`);
+}
+
 /** Reads them from the system: those with an IPv4 address, but for the loopback. */
 export function readInterfaces(): NodeInterface[] {
   return Deno.networkInterfaces()
@@ -56,7 +61,7 @@ export function readInterfaces(): NodeInterface[] {
       address,
       prefix: Number(cidr.split("/")[1] ?? 32),
       speed_mbit: speedOf(name),
-      bridge: isDirectory(`/sys/class/net/${name}/bridge`),
+      bridge: isBridge(name),
       carrier: carrierOf(name) === true,
     }));
 }

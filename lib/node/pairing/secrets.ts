@@ -32,6 +32,14 @@ export function typedCode(text: string): string | null {
   return readCode(text, { characters: CODE_CHARACTERS });
 }
 
+/** What is wrong with a code that `typedCode` does not take. */
+export function mistyped(text: string): string {
+  const count = text.replaceAll(/[\s-]/g, "").length;
+  return count === CODE_CHARACTERS
+    ? "it is mistyped: its nine characters do not fit each other"
+    : `it is mistyped: a code has nine characters, this has ${count}`;
+}
+
 /** Random bytes, hex. */
 export function random(): string {
   return randomBytes(RANDOM_BYTES).toString("hex");

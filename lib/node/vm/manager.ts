@@ -159,7 +159,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   /** Checks a VM before its disks are made: name, settings. Throws ProblemError with every field that is wrong. */
   checkNew(vm: VmCreate, actor: Actor): void {
     const elsewhere = this.#reports.all()?.map(({ name }) => name) ?? [];
-    checkNewVm(vm, { views: this.views(), elsewhere });
+    checkNewVm(vm, { views: this.views(), elsewhere, isBridge: this.#options.isBridge });
     checkNewFiles(vm, { rules: this.#rules(), actor });
   }
 

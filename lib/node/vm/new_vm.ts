@@ -18,7 +18,11 @@ export interface FinishedDisk {
 /** Throws ProblemError with every field that is wrong. `elsewhere`: names of VMs of the other node. */
 export function checkNewVm(
   vm: VmCreate,
-  { views, elsewhere }: { views: readonly VmView[]; elsewhere: readonly string[] },
+  { views, elsewhere, isBridge = () => true }: {
+    views: readonly VmView[];
+    elsewhere: readonly string[];
+    isBridge?: ((name: string) => boolean) | undefined;
+  },
 ): void {
   if ([...views.map(({ name }) => name), ...elsewhere].includes(vm.name)) {
     throw new ProblemError("exists", {
@@ -32,6 +36,15 @@ export function checkNewVm(
   const disks = vm.disks.map((_, index) => `${vm.name}/disk${index}.img`);
   const firmware = vm.firmware === "bios" ? vm.firmware : { code: needOvmf().code, vars: "vars" };
   makeFile(vm, { disks, firmware });
+  for (const [index, { bridge }] of vm.nics.entries()) {
+    if (bridge === undefined || isBridge(bridge)) continue;
+    const problem = `This node has no bridge ${bridge}`;
+    throw new ProblemError("invalid", {
+      detail: problem,
+      hint: "Make it on both nodes, or name one that is there: iservft-edge pair suggest shows them.",
+      fields: [{ key: `nics[${index}].bridge`, problem }],
+    });
+  }
   const taken = views.flatMap(({ name, nics }) => nics.map(({ mac }) => ({ name, mac })));
   for (const [index, { mac }] of vm.nics.entries()) {
     const other = taken.find((one) => one.mac === mac?.toLowerCase());

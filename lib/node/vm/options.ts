@@ -35,6 +35,8 @@ export interface VmManagerOptions {
   tuning: HostTuning;
   /** What VMs may have of this machine outside of the data directory (serve.toml); default: nothing. */
   images?: readonly string[];
+  /** Whether this machine has such a bridge; left out: it is found out when a VM starts. */
+  isBridge?: (name: string) => boolean;
   /** Runners can run here; by default when this process is root's. */
   privileged?: () => boolean;
   /** How runners are started; by default as units of systemd where it is the init. */

@@ -19,6 +19,10 @@ let known_ms = nodeNow();
 let refreshing = false;
 let wanted = false;
 let stream: EventSource | null = null;
+/** Where the live pieces are asked for. The answer to a form may stand at an address that only takes forms: then what all pages have is
+ * brought up to date from one that every reader may see. */
+let page = location.href;
+const ANY_PAGE = "/docs";
 
 function banner(...inside: (Node | string)[]): void {
   const place = document.getElementById("connection");
@@ -40,7 +44,9 @@ function lost(): void {
 function expired(): void {
   root.dataset.offline = "expired";
   stream?.close();
-  const here = encodeURIComponent(location.pathname + location.search);
+  const here = page === ANY_PAGE
+    ? encodeURIComponent("/")
+    : encodeURIComponent(location.pathname + location.search);
   banner(
     word("connection.expired", { time: timeOfDay(known_ms) }),
     make("a", { href: `/login?next=${here}` }, word("connection.login")),
@@ -56,17 +62,23 @@ function back(): void {
 
 /** Asks for this page again, and takes over what is live in it. */
 async function refresh(): Promise<void> {
-  const answer = await fetch(location.href, {
+  const asked = page;
+  const answer = await fetch(asked, {
     headers: { accept: "text/html" },
     cache: "no-store",
     signal: AbortSignal.timeout(ANSWER_MS * 2),
   });
-  if (new URL(answer.url).pathname !== location.pathname) return expired();
+  if (new URL(answer.url).pathname !== new URL(asked, location.href).pathname) return expired();
+  if (answer.status === 404 || answer.status === 405) {
+    if (page !== ANY_PAGE) wanted = true;
+    page = ANY_PAGE;
+    return;
+  }
   if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const now of document.querySelectorAll("[data-live][id]")) {
-    const next = page.getElementById(now.id);
-    if (next !== null) morph(now, document.importNode(next, true));
+    const piece = next.getElementById(now.id);
+    if (piece !== null) morph(now, document.importNode(piece, true));
   }
   known_ms = nodeNow();
   back();

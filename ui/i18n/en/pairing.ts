@@ -52,7 +52,8 @@ export const PAIRING = {
   "pair.own.name": "Name",
   "pair.own.id": "ID",
   "links.title": "Lines, LAN and who decides",
-  "links.text": "Both nodes check this before it takes effect.",
+  "links.text":
+    "Both nodes check this before it takes effect. A VM that runs goes by it from its next start: stop it and start it again.",
   "links.interfaces": "What {node} has",
   "links.bridge": "bridge",
   "links.no_carrier": "no cable",

@@ -51,7 +51,7 @@ export const ZH_PAIRING: Readonly<Record<keyof typeof PAIRING, string>> = {
   "pair.own.name": "名稱",
   "pair.own.id": "ID",
   "links.title": "線路、區域網路與由誰決定",
-  "links.text": "生效之前，兩台主機都會先檢查。",
+  "links.text": "生效之前，兩台主機都會先檢查。執行中的虛擬機要到下次啟動才會採用：請先停止再啟動。",
   "links.interfaces": "{node} 具備的網路介面",
   "links.bridge": "橋接器",
   "links.no_carrier": "未接網路線",
