@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { CACHE } from "../../build/run.ts";
 import { buildUi } from "../../build/ui.ts";
 import { type FakeWeb, fakeWeb } from "./fake_web.ts";
@@ -12,10 +12,9 @@ const SHOTS = `${CACHE}/screenshots`;
 const SIZES = { desk: { width: 1360, height: 850 }, phone: { width: 360, height: 740 } } as const;
 type Size = keyof typeof SIZES;
 const LANGUAGES = ["en", "zh-TW"] as const;
+type Language = typeof LANGUAGES[number];
 const THEMES = ["light", "dark"] as const;
 const WAIT_MS = 20_000;
-/** ISERVFT_SCREENSHOTS=all: each page in each language, theme and size. */
-const ALL = Deno.env.get("ISERVFT_SCREENSHOTS") === "all";
 
 /** ISERVFT_PAGES=home,vm: only these. */
 const ONLY = Deno.env.get("ISERVFT_PAGES")?.split(",");
@@ -44,59 +43,81 @@ function say(where: string, violations: Violation[]): string[] {
 }
 
 /** Where axe looks: each language and each size once; all four would take twice the time. */
-function lookedAt(language: typeof LANGUAGES[number], size: Size): boolean {
-  return language === "en" ? size === "desk" : size === "phone";
-}
+const LOOKED: Readonly<Record<Language, Size>> = { "en": "desk", "zh-TW": "phone" };
 
-/** Opens the page in one language and size; returns what is wrong with it in either theme. */
-async function look(
-  context: BrowserContext,
-  { web, listed, language, size }: {
-    web: FakeWeb;
-    listed: ListedPage;
-    language: typeof LANGUAGES[number];
-    size: Size;
-  },
-): Promise<string[]> {
-  const where = `${listed.name}-${language}-${size}`;
-  const wrong: string[] = [];
-  const page = await context.newPage();
-  page.setDefaultTimeout(WAIT_MS);
-  const looked = lookedAt(language, size);
-  page.on("console", (message) => {
-    // A page that is not there is logged by the browser itself.
-    const expected = listed.status !== undefined && message.text().includes(String(listed.status));
-    if (message.type() === "error" && !expected) wrong.push(`${where}: console: ${message.text()}`);
-  });
-  let loads = 0;
-  page.on("load", () => {
-    if (++loads > 1) wrong.push(`${where}: went on to ${page.url()} by itself`);
-  });
-  page.on("pageerror", (error) => wrong.push(`${where}: ${error.message}`));
-  web.backend.reset();
-  listed.before?.(web.backend);
-  await context.clearCookies({ name: "stranger" });
-  await context.addCookies([
-    { name: "iservft_language", value: language, url: web.url },
-    ...(listed.stranger === true ? [{ name: "stranger", value: "1", url: web.url }] : []),
-  ]);
-  const answer = await page.goto(`${web.url}${listed.path}`, { waitUntil: "load" });
-  if (answer?.status() !== (listed.status ?? 200)) wrong.push(`${where}: status ${answer?.status()}`);
-  await listed.then?.(page);
-  for (const theme of THEMES) {
-    // Unless all are asked for, one of each page in each language, size and theme is kept.
-    const kept = ALL || (looked && (theme === "light") === (size === "desk"));
-    if (!looked && !kept) continue;
-    await page.evaluate(`document.documentElement.dataset.theme = "${theme}"`);
-    if (kept) await page.screenshot({ path: `${SHOTS}/${where}-${theme}.png`, fullPage: true });
-    if (!looked) continue;
-    const violations = await axe(page, theme === "dark" ? ["color-contrast"] : undefined);
-    wrong.push(...say(`${where}-${theme}`, violations));
+/** A tab of one language, and what is wrong with the page that it shows. Loading costs more than anything else: each page is loaded once per
+ * language, and changes its size and theme where it is. */
+class Tab {
+  readonly wrong: string[] = [];
+  readonly #web: FakeWeb;
+  readonly #page: Page;
+  readonly #language: Language;
+  #listed: ListedPage = { name: "none", path: "" };
+  #loads = 0;
+
+  constructor(web: FakeWeb, options: { page: Page; language: Language }) {
+    this.#web = web;
+    this.#page = options.page;
+    this.#language = options.language;
+    const { page } = options;
+    page.setDefaultTimeout(WAIT_MS);
+    page.on("console", (message) => {
+      // A page that is not there is logged by the browser itself.
+      const { status } = this.#listed;
+      const expected = status !== undefined && message.text().includes(String(status));
+      if (message.type() === "error" && !expected) this.#say(`console: ${message.text()}`);
+    });
+    page.on("load", () => {
+      if (++this.#loads > 1) this.#say(`went on to ${page.url()} by itself`);
+    });
+    page.on("pageerror", (error) => this.#say(error.message));
   }
-  const width = await page.evaluate("document.documentElement.scrollWidth") as number;
-  if (width > SIZES[size].width) wrong.push(`${where}: ${width} px wide, more than ${SIZES[size].width}`);
-  await page.close();
-  return wrong;
+
+  #say(problem: string): void {
+    this.wrong.push(`${this.#listed.name}-${this.#language}: ${problem}`);
+  }
+
+  /** Opens the page and looks at it in both sizes and themes. */
+  async look(listed: ListedPage): Promise<void> {
+    const { backend, url } = this.#web;
+    const context = this.#page.context();
+    backend.reset();
+    listed.before?.(backend);
+    await context.clearCookies({ name: "stranger" });
+    await context.addCookies([
+      { name: "iservft_language", value: this.#language, url },
+      ...(listed.stranger === true ? [{ name: "stranger", value: "1", url }] : []),
+    ]);
+    await this.#show("desk", "light");
+    this.#listed = listed;
+    this.#loads = 0;
+    const answer = await this.#page.goto(`${url}${listed.path}`, { waitUntil: "load" });
+    if (answer?.status() !== (listed.status ?? 200)) this.#say(`status ${answer?.status()}`);
+    await listed.then?.(this.#page);
+    for (const size of ["desk", "phone"] as const) {
+      for (const theme of THEMES) await this.#lookAs(size, theme);
+    }
+    // A page that follows the backend would go on to another one when the backend is made new.
+    this.#loads = 0;
+    await this.#page.goto("about:blank");
+  }
+
+  async #show(size: Size, theme: typeof THEMES[number]): Promise<void> {
+    await this.#page.setViewportSize(SIZES[size]);
+    await this.#page.emulateMedia({ colorScheme: theme });
+  }
+
+  async #lookAs(size: Size, theme: typeof THEMES[number]): Promise<void> {
+    const where = `${this.#listed.name}-${this.#language}-${size}-${theme}`;
+    await this.#show(size, theme);
+    await this.#page.screenshot({ path: `${SHOTS}/${where}.png`, fullPage: true });
+    const width = await this.#page.evaluate("document.documentElement.scrollWidth") as number;
+    if (width > SIZES[size].width) {
+      this.wrong.push(`${where}: ${width} px wide, more than ${SIZES[size].width}`);
+    }
+    if (LOOKED[this.#language] !== size) return;
+    this.wrong.push(...say(where, await axe(this.#page, theme === "dark" ? ["color-contrast"] : undefined)));
+  }
 }
 
 /** A browser that ends with the test. */
@@ -108,25 +129,15 @@ async function browser(): Promise<Browser> {
   });
 }
 
-/** All pages in one size, with a backend of their own. */
-async function lookAtAll(chromium: Browser, size: Size): Promise<string[]> {
+/** All pages in one language, with a backend of their own. */
+async function lookAtAll(chromium: Browser, language: Language): Promise<string[]> {
   await using web = await fakeWeb();
-  const wrong: string[] = [];
-  for (const language of LANGUAGES) {
-    // A desk is wide enough in any language; the longest words on a phone are the English ones.
-    if (!ALL && size === "desk" && language === "zh-TW") continue;
-    const context = await chromium.newContext({
-      viewport: SIZES[size],
-      ignoreHTTPSErrors: true,
-      reducedMotion: "reduce",
-    });
-    if (lookedAt(language, size)) await context.addInitScript({ content: axeSource });
-    for (const listed of PAGES.filter(({ name }) => ONLY?.includes(name) ?? true)) {
-      wrong.push(...await look(context, { web, listed, language, size }));
-    }
-    await context.close();
-  }
-  return wrong;
+  const context = await chromium.newContext({ ignoreHTTPSErrors: true, reducedMotion: "reduce" });
+  await context.addInitScript({ content: axeSource });
+  const tab = new Tab(web, { page: await context.newPage(), language });
+  for (const listed of PAGES.filter(({ name }) => ONLY?.includes(name) ?? true)) await tab.look(listed);
+  await context.close();
+  return tab.wrong;
 }
 
 Deno.test({
@@ -139,9 +150,7 @@ Deno.test({
     await buildUi();
     const chromium = await browser();
     try {
-      const wrong = await Promise.all(
-        (Object.keys(SIZES) as Size[]).map((size) => lookAtAll(chromium, size)),
-      );
+      const wrong = await Promise.all(LANGUAGES.map((language) => lookAtAll(chromium, language)));
       assert.deepEqual(wrong.flat(), []);
     } finally {
       await chromium.close();
