@@ -5,6 +5,7 @@ import { getCookie } from "hono/cookie";
 import { may, type Permission, type Principal } from "../lib/model/access.ts";
 import type { Snapshot } from "../lib/model/backend.ts";
 import { ProblemError } from "../lib/model/problem.ts";
+import { snapshotFor } from "./api/redact.ts";
 import type { Env, WebDeps } from "./deps.ts";
 import {
   acceptedLanguage,
@@ -55,7 +56,7 @@ export function pageContext(c: Context<Env>, deps: WebDeps): PageContext {
     t: translator(languageOf(c)),
     theme: THEMES.find((known) => known === theme) ?? "auto",
     principal,
-    snapshot: principal === null ? null : deps.backend.snapshot(),
+    snapshot: principal === null ? null : snapshotFor(deps.backend.snapshot(), principal),
     assets: deps.assets ?? NO_ASSETS,
     version: deps.version,
     nowMs: deps.nowMs(),

@@ -223,3 +223,20 @@ Deno.test("a viewer sees all and is offered nothing that acts", async () => {
   assert.equal((await web.request("/vms/press-1/do/stop", { headers })).status, 403);
   assert.equal((await post(web, "/vms/press-1/do/stop", {}, headers)).status, 403);
 });
+
+Deno.test("the one-time code of pairing is on an administrator's page, and on nobody else's", async () => {
+  await using web = await fakeWeb();
+  await web.backend.pair.invite("user:ann");
+  const { pairing } = web.backend.snapshot().pair;
+  const code = pairing.step === "inviting" ? pairing.code : "";
+  assert.ok(code.length > 5);
+  assert.ok((await text(web, "/pair")).includes(code));
+  for (const role of ["viewer", "operator"] as const) {
+    const { secret } = await web.access.tokens.create({ name: role, role, days: null }, "local");
+    for (const path of ["/pair", "/", "/settings"]) {
+      const shown = await text(web, path, { ...HTML, authorization: `Bearer ${secret}` });
+      assert.match(shown, /<h1/);
+      assert.ok(!shown.includes(code), `${path} as ${role}`);
+    }
+  }
+});

@@ -89,7 +89,7 @@ function InvitingStep({ context, pairing }: StepProps<"inviting">) {
   return (
     <>
       <p>{t("pair.inviting.text")}</p>
-      <p class="big-code">{pairing.code}</p>
+      {pairing.code !== "" && <p class="big-code">{pairing.code}</p>}
       <Expiry context={context} at={pairing.expires} />
       <p>{t("pair.inviting.addresses")}</p>
       <ul class="addresses">{pairing.addresses.map((address) => <li class="code">{address}</li>)}</ul>
