@@ -164,7 +164,7 @@ const remove = verb({
 const edit = verb({
   name: "set",
   brief: "Changes settings, by keys of the VM's file; most take effect at its next start.",
-  examples: ["iservft-edge vm set press-1 memory_mib=4096 'boot=[\"disk\"]'"],
+  examples: ["iservft-edge vm set press-1 memory=4096 vcpus=2 cpu=EPYC"],
   takes: object({
     name: vmArgument,
     settings: multiple(

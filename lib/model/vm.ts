@@ -39,12 +39,37 @@ export const diskCreate = z.discriminatedUnion("kind", [
 ]);
 export type DiskCreate = z.infer<typeof diskCreate>;
 
+/** Network cards that guests may see. */
+export const NIC_MODELS = ["virtio-net", "e1000e", "e1000", "rtl8139", "vmxnet3"] as const;
+export const bridgeName = z.string().regex(/^[A-Za-z0-9_.-]{1,15}$/);
+
 export const nicCreate = z.strictObject({
   /** Left out: one is made. */
   mac: z.string().optional(),
-  bridge: z.string().regex(/^[A-Za-z0-9_.-]{1,15}$/).optional(),
-  model: z.enum(["virtio-net", "e1000e", "e1000", "rtl8139", "vmxnet3"]).default("virtio-net"),
+  bridge: bridgeName.optional(),
+  model: z.enum(NIC_MODELS).default("virtio-net"),
 });
+
+/** What may be done when the backup does not keep up, in this order. */
+export const DEGRADATION_STEPS = ["longer", "slower", "asynchronous"] as const;
+
+/** Of a VM's file what a form changes beside what the view has itself; as it will be at the next start. */
+export const vmSettings = z.object({
+  cpu: z.string(),
+  stop_s: z.number(),
+  nics: z.array(z.object({
+    mac: z.string(),
+    bridge: z.string().nullable(),
+    model: z.string(),
+    boot: z.number().nullable(),
+  })),
+  degradation: z.object({
+    order: z.array(z.enum(DEGRADATION_STEPS)),
+    max_added_ms: z.number(),
+    throttle_max_percent: z.number(),
+  }),
+});
+export type VmSettings = z.infer<typeof vmSettings>;
 
 /** What a VM is made of. Everything else that a VM's file may have (lib/vm/spec.ts) goes by `spec`, keys as in the file. */
 export const vmCreate = z.strictObject({
@@ -158,6 +183,8 @@ export const vmView = z.object({
   revision: z.number().int(),
   /** Settings were changed that take effect when it is started next. */
   pending: z.boolean().optional(),
+  /** null: its file cannot be read. */
+  settings: vmSettings.nullable().optional(),
   /** The other node has the newest settings. */
   replicated: z.boolean(),
   term: z.number().nullable(),

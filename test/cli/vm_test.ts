@@ -243,10 +243,10 @@ Deno.test("vm set sends the revision that was seen", async () => {
   await using rig = await cliRig();
   const { revision } = rig.api.backend.state.vms[0]!;
   const { name } = rig.api.backend.state.vms[0]!;
-  equal((await rig.said(["vm", "set", name, "memory_mib=4096", "cpu=host", 'boot=["disk"]'])).code, 0);
+  equal((await rig.said(["vm", "set", name, "memory=4096", "cpu=EPYC", 'devices=["i6300esb"]'])).code, 0);
   deepEqual(rig.api.backend.calls.at(-1)?.args, [name, {
     revision,
-    spec: { memory_mib: 4096, cpu: "host", boot: ["disk"] },
+    spec: { memory: 4096, cpu: "EPYC", devices: ["i6300esb"] },
   }]);
 });
 

@@ -10,6 +10,7 @@ import { ProblemError } from "../../lib/model/problem.ts";
 import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { JobView, SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../lib/model/vm.ts";
 import { fakeInterfaces, fakeSample, fakeSnapshot, fakeSwitchovers, NOW_MS } from "./fake_data.ts";
+import { fakeFile, fakePatch } from "./fake_file.ts";
 import { fakeAlertSettings, fakeDoctor, fakeEvents } from "./fake_story.ts";
 
 /** A call that was made: "vm.act", "pair.invite", ... */
@@ -259,15 +260,12 @@ export class FakeBackend implements Backend {
           hint: "Load the page again, and look at what was changed.",
         });
       }
-      this.pushVm(name, { revision: vm.revision + 1 });
+      this.pushVm(name, { ...fakePatch(vm, patch.spec), revision: vm.revision + 1 });
       return Promise.resolve(this.#vm(name));
     },
     file: (name) => {
       this.#called("vm.file", [name]);
-      const vm = this.#vm(name);
-      return Promise.resolve(
-        `name = "${vm.name}"\nmemory_mib = ${vm.memory_mib}\nvcpus = ${vm.vcpus}\n\n[[disks]]\npath = "disk0.img"\n`,
-      );
+      return Promise.resolve(fakeFile(this.#vm(name)));
     },
     logs: (name, { lines }) => {
       this.#called("vm.logs", [name, { lines }]);

@@ -232,6 +232,12 @@ function vm(name: string, more: Partial<VmView> & Pick<VmView, "state" | "verdic
     vcpus: 2,
     disks: [{ path: "disk0.img", bytes: 64 * GIB }],
     nics: [{ mac: "52:54:00:6a:10:01", bridge: "br0", model: "virtio-net" }],
+    settings: {
+      cpu: "Nehalem",
+      stop_s: 30,
+      nics: [{ mac: "52:54:00:6a:10:01", bridge: "br0", model: "virtio-net", boot: null }],
+      degradation: { order: ["longer", "slower"], max_added_ms: 500, throttle_max_percent: 80 },
+    },
     screen: true,
     serial: true,
     firmware: "bios",

@@ -329,3 +329,56 @@ Deno.test("somebody who may only look is shown no form, and may send none", asyn
   }
   assert.equal(s.backend.calls.some(({ actor }) => actor === "user:vic"), false);
 });
+
+Deno.test("a VM's settings: only what was changed is sent, as keys of its file; nothing that was typed is lost", async () => {
+  await using s = await stage();
+  const path = "/vms/press-1/settings";
+  const fields = fieldsOf((await s.get(path)).html, path);
+  const updates = () =>
+    s.backend.calls.filter(({ method }) => method === "vm.update").map(({ args }) => args);
+  assert.equal((await s.post(path, fields)).status, 303);
+  assert.deepEqual(updates(), [], "nothing was changed");
+  const changed = {
+    ...fields,
+    ...{ memory: "8192", cpu: "EPYC", "nic.0.model": "e1000e", "nic.0.bridge": "" },
+    ...{ order: "longer", max_added_ms: "900", stop_s: "120" },
+  };
+  delete (changed as Record<string, string>).vga;
+  assert.equal((await s.post(path, changed)).to, "/vms/press-1");
+  assert.deepEqual(updates(), [["press-1", {
+    revision: 3,
+    spec: {
+      ...{ memory: 8192, cpu: "EPYC", vga: false, stop_s: 120 },
+      degradation: { order: ["longer"], max_added_ms: 900, throttle_max_percent: 80 },
+      nic: [{ mac: "52:54:00:6a:10:01", model: "e1000e" }],
+    },
+  }]]);
+  const now = fieldsOf((await s.get(path)).html, path);
+  assert.deepEqual(
+    [now.memory, now.cpu, now.vga, now["nic.0.bridge"], now["nic.0.model"], now.order, now.stop_s],
+    ["8192", "EPYC", undefined, "", "e1000e", "longer", "120"],
+  );
+  const conflict = await s.post(path, { ...changed, memory: "2048" });
+  assert.equal(conflict.status, 409);
+  assert.match(conflict.html, /It was changed meanwhile/);
+  assert.equal(fieldsOf(conflict.html, path).memory, "2048");
+});
+
+Deno.test("a VM's settings: what is wrong is said at its field, in the reader's language; when it takes effect is said", async () => {
+  await using s = await stage("zh-TW");
+  const path = "/vms/press-1/settings";
+  const { html } = await s.get(path);
+  assert.match(html, /此處的變更全部在下次啟動時生效/);
+  assert.match((await s.get("/vms/spare-hmi/settings")).html, /spare-hmi 已停止/);
+  const wrong = { ...fieldsOf(html, path), memory: "1", vcpus: "9", cpu: "a b", "nic.0.bridge": "br 0" };
+  const answer = await s.post(path, wrong);
+  assert.equal(answer.status, 400);
+  for (const field of ["memory", "vcpus", "cpu", "nic.0.bridge"]) {
+    assert.ok(answer.html.includes(`id="e-${field}"`), field);
+  }
+  assert.equal(fieldsOf(answer.html, path).cpu, "a b");
+  const refused = await s.post(path, { ...fieldsOf(html, path), cpu: "host" });
+  assert.equal(refused.status, 409);
+  assert.match(refused.html, /id="e-cpu"/, "what the node itself says of a key");
+  assert.equal(s.backend.calls.filter(({ method }) => method === "vm.update").length, 1);
+});

@@ -139,20 +139,6 @@ Deno.test("deleting keeps the disks unless they are given up, and wants a fresh 
   assert.deepEqual(removed.map(({ args }) => args), [["spare-hmi", { disks: false }]]);
 });
 
-Deno.test("settings: what was changed is sent with the revision that was seen; a conflict and a wrong number are said", async () => {
-  await using web = await fakeWeb();
-  const path = "/vms/press-1/settings";
-  const saved = await post(web, path, { revision: "3", memory_mib: "8192", vcpus: "2" });
-  assert.equal(saved.status, 303);
-  const [update] = web.backend.calls.filter(({ method }) => method === "vm.update");
-  assert.deepEqual(update?.args, ["press-1", { revision: 3, spec: { memory_mib: 8192 } }]);
-  const old = await post(web, path, { revision: "3", memory_mib: "2048", vcpus: "2" });
-  assert.equal(old.status, 400);
-  assert.match(await old.text(), /It was changed meanwhile/);
-  const wrong = await post(web, path, { revision: "4", memory_mib: "1", vcpus: "2" });
-  assert.match(await wrong.text(), /64 to 65536 MiB/);
-});
-
 Deno.test("when the other node is not heard, home and the VM's page say that what is shown of it is old", async () => {
   await using web = await fakeWeb();
   const old = /What is shown of press-b is what was last known/;

@@ -9,6 +9,7 @@ import type { Env, WebDeps } from "../deps.ts";
 import { FormProblem, type FormState, freshForm, refused, textFields } from "../forms.tsx";
 import { Icon } from "../icons.tsx";
 import { Page } from "../layout.tsx";
+import { bridgesOf } from "./bridges.ts";
 import {
   checkedRequest,
   countOf,
@@ -45,20 +46,6 @@ const SHOWN: Readonly<Record<Step, RegExp>> = {
   network: /^nic\./,
   review: /^(start|protect)$/,
 };
-
-/** Bridges of this node; the pair's LAN first. Without an answer there are none to choose from, and the VM can still be made. */
-async function bridgesOf(deps: WebDeps): Promise<{ bridges: string[]; lan: string }> {
-  const set = deps.backend.snapshot().pair.settings?.lan?.bridge ?? "";
-  try {
-    const { interfaces, proposals } = await deps.backend.pair.suggest();
-    const found = interfaces.filter(({ bridge }) => bridge).map(({ name }) => name);
-    const lan = set !== "" ? set : proposals?.lan?.bridge ?? "";
-    return { bridges: [...new Set([...(lan === "" ? [] : [lan]), ...found])], lan };
-  } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    return { bridges: set === "" ? [] : [set], lan: set };
-  }
-}
 
 /** What happens to the form by the button that was pressed. */
 function pressed(values: Values, go: string, bridge: string): Values {

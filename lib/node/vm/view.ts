@@ -1,7 +1,7 @@
 /** From what both nodes say of a VM to what is shown of it. Pure. It says "protected" only when the node that has the VM says so now, and
  * nothing that this node sees speaks against it. */
 
-import type { SwitchoverView, VmState, VmView } from "../../model/vm.ts";
+import type { SwitchoverView, VmSettings, VmState, VmView } from "../../model/vm.ts";
 import type { VmSpec } from "../../vm/spec.ts";
 import { hasVm } from "./phases.ts";
 import type { VmRecord, VmReport } from "./records.ts";
@@ -162,6 +162,16 @@ function speaker({ state, holder, here, there }: Situation): VmReport {
   return holder ?? (here.sentence === "" && there !== null ? there : here);
 }
 
+/** What a form shows of a file. */
+export function settingsOf({ cpu, stop_s, nic, degradation }: VmSpec): VmSettings {
+  const nics = nic.map(({ mac, bridge, model, boot }) => ({
+    ...{ mac, model },
+    bridge: bridge ?? null,
+    boot: boot ?? null,
+  }));
+  return { cpu, stop_s, nics, degradation };
+}
+
 export function vmView(facts: ViewFacts): VmView {
   const situation = situationOf(facts);
   const { record, spec, here, node, holder, state } = situation;
@@ -183,6 +193,7 @@ export function vmView(facts: ViewFacts): VmView {
     wanted: record.wanted,
     revision: record.revision,
     pending: record.wanted.running && record.file !== record.active,
+    settings: spec === null ? null : settingsOf(spec),
     replicated: facts.replicated,
     term: holder === null ? null : holder.term,
     epoch: holder?.epoch ?? null,

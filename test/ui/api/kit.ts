@@ -158,7 +158,7 @@ export const ROUTES: readonly RouteCase[] = [
     path: "/vms/{name}",
     at: "/vms/press-1",
     permission: "administer",
-    body: { revision: 3, spec: { memory_mib: 1024 } },
+    body: { revision: 3, spec: { memory: 1024 } },
   },
   {
     method: "delete",

@@ -41,9 +41,30 @@ export const VM = {
   "vm.settings": "Settings",
   "vm.settings.edit": "Change settings",
   "vm.settings.what":
-    "Memory and processors take effect at the next start. The other node gets the same settings by itself.",
-  "vm.settings.memory": "Memory, MiB",
-  "vm.settings.vcpus": "Processors",
+    "The other node gets the same settings by itself. There is no setting for starting with the machines: a VM that nobody stopped starts by itself when both nodes are back. Everything else of the file is changed by the command line or the API.",
+  "vm.settings.when.running":
+    "{name} runs. All that is changed here takes effect when it is started next: stop it and start it again. Until then it runs, and is protected, as before.",
+  "vm.settings.when.stopped": "{name} is stopped. All that is changed here takes effect when it is started.",
+  "vm.settings.machine": "Machine",
+  "vm.settings.memory.hint": "64 to 65536. Both nodes need as much free.",
+  "vm.settings.cpu": "Processor model",
+  "vm.settings.cpu.hint":
+    "As QEMU names it, with features if need be: Nehalem,+aes. Both machines must have all that the model has; 'host' differs from one to the other, and is refused.",
+  "vm.settings.cpu.pattern": "A model such as Nehalem, perhaps with features: Nehalem,+aes.",
+  "vm.settings.stop": "Time to shut down",
+  "vm.settings.stop.hint":
+    "When the VM is stopped its guest is asked to shut down, and has this long for it. 0: it is not asked.",
+  "vm.settings.behind": "When the copy does not keep up",
+  "vm.settings.order": "What may be done",
+  "vm.settings.order.hint":
+    "Steps are taken one after the other, and only as far as needed. With the last one protection is not without loss: the event and an alarm say so.",
+  "vm.settings.order.none": "Nothing: clients wait",
+  "vm.settings.order.longer": "Longer checkpoints",
+  "vm.settings.order.slower": "Longer checkpoints, then a slower VM",
+  "vm.settings.order.asynchronous":
+    "Longer checkpoints, a slower VM, then output before it is safe (asynchronous)",
+  "vm.settings.added": "Most that a reply may wait",
+  "vm.settings.added.hint": "20 to 10000. Only when replies wait longer is something done.",
   "vm.settings.save": "Save",
   "vm.settings.file": "The VM's file",
   "vm.logs": "Logs",
