@@ -133,7 +133,8 @@ ISF_API int32_t isf_flushes_wait(isf_engine *engine, int32_t wait);
 /* What the disks had when they were added: the newest generation and, in it, the newest epoch of which some disk's journal has all. 0 when none
  * is known; else 1 and found[0] = generation, found[1] = epoch. */
 ISF_API int32_t isf_found(isf_engine *engine, uint64_t *found);
-/* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`. Returns its index (0..7). -ENODEV: no such bridge. */
+/* Adds a NIC: creates TAP `tap` on `bridge`, listens on `socket`, which has mode 0600: QEMU's user needs it before QEMU starts. Returns its index
+ * (0..7). -ENODEV: no such bridge. */
 ISF_API int32_t isf_nic_add(isf_engine *engine, const char *tap, const char *bridge, const char *socket);
 /* The kernel's own lease on NIC `nic`: from now on lease frames with `secret` (8 bytes) are written into its TAP before the guest's, and
  * an nftables table there (lib/vm/nft_lease.ts) drops whatever comes more than lease_us after the last one. Shorter than the

@@ -36,8 +36,8 @@ static int listen_on(struct gate *g, const char *path)
     if (bind(g->listener, (struct sockaddr *)&a, sizeof a))
         return -errno;
     memcpy(g->path, a.sun_path, sizeof a.sun_path);
-    /* QEMU runs as a user of its own; the directory says who may come here. */
-    if (chmod(path, 0666) || listen(g->listener, 4))
+    /* Whoever connects here is the guest: others may pass through the directory. The caller gives it to QEMU's user. */
+    if (chmod(path, 0600) || listen(g->listener, 4))
         return -errno;
     return 0;
 }

@@ -258,6 +258,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   needRoot();
   makeDurableDirectory(host.data_dir, 0o700);
   Deno.mkdirSync(host.run_dir, { recursive: true, mode: 0o711 });
+  // Sockets of QEMU and of the engine are as good as root, and as the disks: nobody else's, whatever whoever starts this has set.
+  Deno.umask(0o077);
   // Read first: what a newer program wrote there ends this one before it has changed anything.
   const store = new MetadataStore(metadataFile(`${host.data_dir}/${spec.name}/group.meta`));
   const machine = await openMachine(spec, host);

@@ -216,6 +216,10 @@ export class Machine implements AsyncDisposable {
       machine,
       ...(user === undefined ? {} : { user }),
     };
+    if (owner !== undefined) {
+      const nics = vmPaths(this.runDir);
+      for (const index of spec.nic.keys()) Deno.chownSync(nics.nic(index), owner.uid, owner.gid);
+    }
     const qemu = await QemuProcess.start({
       binary: host.qemu,
       args: commandLine(spec, side),

@@ -101,6 +101,12 @@ export interface Launcher {
   log(launch: Pick<Launch, "vm" | "log">, lines: number): Promise<string[]>;
 }
 
+/** Makes the lock, if it is not there: who may read it may hold it, and would be taken for the runner. */
+function makeLock({ lock }: Launch): void {
+  Deno.openSync(lock, { write: true, create: true, mode: 0o600 }).close();
+  Deno.chmodSync(lock, 0o600);
+}
+
 /** The words that hold the lock for as long as the command runs, and whatever it starts. */
 function locked({ lock, words }: Launch): string[] {
   return ["flock", "--no-fork", "--nonblock", "--conflict-exit-code", `${LOCKED}`, lock, ...words];
@@ -163,6 +169,7 @@ export class ProcessLauncher implements Launcher {
   start(launch: Launch): Promise<RunnerProcess> {
     const script = 'exec "$@" >>"$0" 2>&1 </dev/null';
     Deno.writeTextFileSync(launch.log, "", { append: true, mode: 0o600 });
+    makeLock(launch);
     const child = new Deno.Command("sh", {
       args: ["-c", script, launch.log, ...locked(launch)],
       stdin: "null",
@@ -226,6 +233,7 @@ export function unitWords(launch: Launch, environment: Readonly<Record<string, s
 /** Runners as units of systemd. */
 export class SystemdLauncher implements Launcher {
   async start(launch: Launch): Promise<RunnerProcess> {
+    makeLock(launch);
     await run(unitWords(launch, Deno.env.toObject()));
     const shown = await run(["systemctl", "show", "--property=MainPID", "--value", unitOf(launch.vm)]);
     const id = processId(Number(shown.trim()));

@@ -32,6 +32,7 @@ function settings(host: Host): PairSettings {
 
 /** Both nodes' places in a lab. */
 async function furnish() {
+  const umask = Deno.umask(0); // the worst that whoever starts a node may have
   const lab = await Lab.up({ id: `v${crypto.randomUUID().slice(0, 6)}` });
   const directory = await Deno.makeTempDir({ prefix: "iservft-vm-" });
   const net = channels();
@@ -67,6 +68,7 @@ async function furnish() {
   return {
     ...{ lab, heard, options, vm, directory },
     async [Symbol.asyncDispose]() {
+      Deno.umask(umask);
       await lab[Symbol.asyncDispose]();
       await Deno.remove(directory, { recursive: true });
       for (const host of ["a", "b"]) await Deno.remove(`/run/isf-${lab.id}-${host}`, { recursive: true });
@@ -85,7 +87,7 @@ async function say(console: Duplex, word: string): Promise<void> {
   const reader = console.readable.getReader();
   const type = () => void writer.write(new TextEncoder().encode(`${word}\r`)).catch(() => {});
   const typing = setInterval(type, 500);
-  const bound = setTimeout(() => reader.cancel(), 20_000);
+  const bound = setTimeout(() => reader.cancel(), 60_000);
   let text = "";
   while (!text.includes(`you said: ${word}`)) {
     const { value, done } = await reader.read();
@@ -112,6 +114,17 @@ Deno.test("a VM's life over two nodes: made, protected, its service restarted, m
   for (const node of [a, b]) await until(node, () => view(node).state === "protected", 60_000);
   assert.equal(Deno.statSync(`${b.directoryOf(vm.name)}/disk0.img`).size, 16 << 20);
   assert.equal(view(b).runs_on, "node-a");
+  for (const host of ["a", "b"] as const) {
+    const place = `${options(host).places.run}/${vm.name}`;
+    const open = [...Deno.readDirSync(place)].map((
+      { name },
+    ) => [name, Deno.statSync(`${place}/${name}`).mode! & 0o077]);
+    assert.deepEqual(
+      open.filter(([, mode]) => mode !== 0),
+      [],
+      "another user of the machine gets at nothing",
+    );
+  }
 
   await using console = await b.openConsole(vm.name, "serial");
   await say(console, "one");
