@@ -64,6 +64,7 @@ function keepWriting(turn: Turn, phase: PhaseOf<"stale">, event: GroupEvent): vo
   if (event.kind === "write_failed") turn.act({ kind: "set_timer", timer: "decide", after: "second" });
   if (event.kind === "written" && event.metadata.copy === "stale") {
     turn.go({ kind: "stale", term: phase.term, generation: phase.generation });
+    reconsider(turn);
   }
 }
 
