@@ -145,7 +145,7 @@ function switchoverProblem(
 }
 
 function startProblem(state: GroupState): { problem: string; hint: string } | null {
-  const { phase, silent, confirmedOff, disk } = state;
+  const { phase, silent, confirmedOff, disk, settings } = state;
   if (hasVm(phase.kind)) return { problem: "The VM is here already", hint: "See status." };
   if (phase.kind === "stale" && !confirmedOff) {
     return {
@@ -159,7 +159,9 @@ function startProblem(state: GroupState): { problem: string; hint: string } | nu
   if (phase.kind === "stopped" && newerElsewhere(state, phase.term)) {
     return { problem: "The other host has a newer state of the VM", hint: "Start it there." };
   }
-  if (phase.kind === "waiting" && silent && !confirmedOff && disk !== null) {
+  // What ended alone has no newer copy anywhere; of any other an arbiter that is elsewhere is asked.
+  const judged = disk?.role === "stopped" && (disk.copy === "none" || settings.arbiter.remote);
+  if (phase.kind === "waiting" && silent && !confirmedOff && disk !== null && !judged) {
     return {
       problem: "The copy on this host may be behind, and the other host is not heard",
       hint: "Make sure that it is off, then confirm_peer_off, then start.",

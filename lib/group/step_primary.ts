@@ -115,7 +115,8 @@ function stop(turn: Turn, why: string): void {
   // Also when that cannot be written down: no other host's disks hold more, while this runner lives.
   state.durable = { generation, epoch: EPOCH_MAX };
   turn.act({ kind: "hold" }, { kind: "kill_qemu" });
-  turn.go({ kind: "stopping", term, generation, why });
+  const alone = phase.kind === "solo" || ("generation" in phase && promised(state.peer, phase));
+  turn.go({ kind: "stopping", term, generation, alone, why });
 }
 
 /** QEMU, or the engine, is gone: a whole copy takes over at once; without one the VM is down. */

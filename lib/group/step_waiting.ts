@@ -117,12 +117,15 @@ export function evaluate(turn: Turn): void {
 }
 
 function evaluateAlone(turn: Turn, phase: PhaseOf<"waiting">): void {
-  const { disk, heard, silenceChecked, confirmedOff } = turn.state;
+  const { disk, heard, silenceChecked, confirmedOff, settings } = turn.state;
   if (!silenceChecked) return turn.act({ kind: "check_silence" });
   // The operator's own order, or the certainty that no other copy is newer.
-  const certain = lastSolo(disk) && (disk?.term ?? 0) >= heard;
-  const ordered = phase.wantsStart && (disk === null ? heard === 0 : confirmedOff);
-  const fresh = disk === null && !turn.state.settings.arbiter.remote;
+  const alone = lastSolo(disk) || (endedHere(disk) && disk?.copy === "none" && phase.wantsStart);
+  const certain = alone && (disk?.term ?? 0) >= heard;
+  // Of one that ended here an arbiter that is elsewhere knows whether the other host has gone on with its copy since.
+  const asked = endedHere(disk) && settings.arbiter.remote;
+  const ordered = phase.wantsStart && (disk === null ? heard === 0 : confirmedOff || asked);
+  const fresh = disk === null && !settings.arbiter.remote;
   if (certain || ordered) return judgeStart(turn, phase, fresh);
   const why = disk === null
     ? "it is empty, and the other host is not heard"
@@ -238,8 +241,10 @@ function inStarting(turn: Turn, phase: PhaseOf<"starting">, event: GroupEvent): 
 }
 
 function inStopping(turn: Turn, phase: PhaseOf<"stopping">, event: GroupEvent): void {
-  const { term, generation, why } = phase;
-  if (event.kind === "qemu_gone") turn.write({ generation, term, role: "stopped", copy: "none" });
+  const { term, generation, alone, why } = phase;
+  if (event.kind === "qemu_gone") {
+    turn.write({ generation, term, role: "stopped", copy: alone ? "none" : "whole" });
+  }
   const written = event.kind === "written" && event.metadata.role === "stopped";
   if (written || event.kind === "write_failed") turn.go({ kind: "stopped", term, why });
 }
@@ -247,11 +252,17 @@ function inStopping(turn: Turn, phase: PhaseOf<"stopping">, event: GroupEvent): 
 function inStopped(turn: Turn, phase: PhaseOf<"stopped">, event: GroupEvent): void {
   if (event.kind === "message" && event.message.kind === "invite") return considerInvite(turn, event.message);
   if (event.kind !== "command" || event.command !== "start") return;
-  if (newerElsewhere(turn.state, phase.term)) {
+  const { state } = turn;
+  if (newerElsewhere(state, phase.term)) {
     return turn.alarm(
       "held",
       "The VM is not started here: the other host has a newer state of it; start it there",
     );
+  }
+  if (state.silent && state.disk?.copy !== "none") {
+    // It may have gone on with its copy, unheard.
+    turn.go({ kind: "waiting", why: "the other host is not heard", wantsStart: true });
+    return turn.act({ kind: "check_silence" });
   }
   start(turn, turn.nextTerm());
 }

@@ -146,7 +146,8 @@ export type Phase =
     yields: { term: number; generation: number } | null;
     diverged: boolean;
   }
-  | { kind: "stopping"; term: number; generation: number; why: string }
+  /** `alone`: no other host can hold a whole copy of what it was. */
+  | { kind: "stopping"; term: number; generation: number; alone: boolean; why: string }
   | { kind: "stopped"; term: number; why: string };
 
 /** asking: that the backup writes down that it may be behind. writing: that this host may start alone. on: output leaves at once.

@@ -132,7 +132,10 @@ const BY_PHASE: { [Kind in Phase["kind"]]: readonly PhaseOf<Kind>[] } = {
     { kind: "fencing", term: 6, why: "", yields: at, diverged: false },
     { kind: "fencing", term: 6, why: "", yields: null, diverged: true },
   ],
-  stopping: [{ kind: "stopping", ...at, why: "" }],
+  stopping: [
+    { kind: "stopping", ...at, alone: true, why: "" },
+    { kind: "stopping", ...at, alone: false, why: "" },
+  ],
   stopped: [{ kind: "stopped", term: 5, why: "" }],
 };
 
@@ -209,6 +212,7 @@ const BY_EVENT: { [Kind in GroupEvent["kind"]]: readonly EventOf<Kind>[] } = {
     metadata({ role: "backup", copy: "behind" }),
     metadata({ role: "backup", copy: "stale" }),
     metadata({ role: "stopped", copy: "none" }),
+    metadata({ role: "stopped", copy: "whole" }),
   ].map((one) => ({ kind: "written", metadata: one })),
   write_failed: [{ kind: "write_failed", why: "x" }],
   launched: [{ kind: "launched" }],
