@@ -14,7 +14,7 @@ const ENDS: Readonly<Partial<Record<VmAction, readonly EventCode[]>>> = {
   switchover: ["vm.switchover"],
   verify: ["vm.verified"],
   confirm_peer_off: ["vm.taken_over"],
-  promote: ["vm.runs"],
+  promote: ["vm.switchover"],
 };
 
 /** The event may come this long after the action was done. */
@@ -43,7 +43,8 @@ export class Asked {
 
   /** Somebody has the other node hand the VM over to this one. */
   comes(actor: Actor): void {
-    this.#wish(actor, ["vm.runs"]).over();
+    // Not vm.runs: a start whose end nobody heard would make a move of the takeover that follows it.
+    this.#wish(actor, ["vm.switchover"]).over();
   }
 
   #wish(actor: Actor, codes: readonly EventCode[]) {

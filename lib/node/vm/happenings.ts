@@ -138,7 +138,7 @@ export class Happenings {
     if (from === "starting") return [this.#done("info", "vm.runs", { node })];
     if (from === "promoting") {
       // Who asked for the move is known before the other runner says that it handed the VM over.
-      const mover = this.#whose("vm.runs");
+      const mover = this.#whose("vm.switchover");
       if (!handed && mover === null) return [this.#done("warning", "vm.taken_over", { node })];
       return [vmEvent(this.#who().vm, "info", { code: "vm.runs", params: { node }, actor: mover })];
     }
