@@ -95,9 +95,15 @@ async function make(given: Given, said: { disks: readonly DiskCreate[]; cli: Cli
     return 0;
   }
   await jobEnd(cli, job);
+  const now = await client.ask("GET", `/vms/${given.name}`, { schema: vmView });
+  if (given.start && now.state === "stopped" && now.actions.start?.ok === false) {
+    cli.answer(now, () => vmTable(cli.io, [now]));
+    cli.io.err(`${given.name} is made, and not started: ${now.actions.start.why}`);
+    return 3;
+  }
   const vm = given.start && !given.noProtect && await hasPeer(cli)
     ? await protectedEnd(cli, given.name)
-    : await client.ask("GET", `/vms/${given.name}`, { schema: vmView });
+    : now;
   cli.answer(vm, () => vmTable(cli.io, [vm]));
   return 0;
 }

@@ -13,7 +13,7 @@ export const VERDICTS = {
   "home.protected_no_arbiter": "Protected, but nobody takes over by itself: the {arbiter} is not reachable.",
   "home.protected_one_line": "Protected: safe to lose either machine, but replication line {line} is down.",
   "home.stopped": "No VM runs.",
-  "home.some_unprotected": "{count} of {total} running VMs are not protected: {names}.",
+  "home.some_unprotected": "Not protected: {names} ({count} of {total} running VMs).",
   "home.syncing": "Not protected yet: {names} is being copied to {node} ({percent} %).",
   "home.vm_down": "{names} should run, and does not.",
   "home.undecided": "{names} stands still: it is not decided who goes on.",

@@ -209,6 +209,27 @@ Deno.test("a job that fails ends vm create --wait with 1, the reason and what to
   match(failed.err.join("\n"), /the disk is full[^]*Make room/);
 });
 
+Deno.test("a VM that is made and cannot be started ends vm create --start --wait with 3, and why", async () => {
+  await using rig = await cliRig();
+  const { backend } = rig.api;
+  const why = "Pair this node with the second one first.";
+  const running = rig.said(["vm", "create", "new-1", "-m", "1G", "--start", "--wait"]);
+  const tick = setInterval(() => {
+    if (backend.listening === 0) return; // nobody sees it yet
+    const jobs = backend.state.jobs.map((job) =>
+      job.subject === "new-1" ? { ...job, state: "done" as const } : job
+    );
+    const vm = backend.state.vms[0]!;
+    const actions = { ...vm.actions, start: { ok: false, why } };
+    const others = backend.state.vms.filter(({ name }) => name !== "new-1");
+    backend.push({ jobs, vms: [...others, { ...vm, name: "new-1", state: "stopped", actions }] });
+  }, 10);
+  const ended = await running;
+  clearInterval(tick);
+  equal(ended.code, 3);
+  match(ended.err.join("\n"), /new-1 is made, and not started: Pair this node/);
+});
+
 Deno.test("vm protect --wait draws a bar on a terminal, with rate and time left, until the VM is protected", async () => {
   await using rig = await cliRig();
   const { backend } = rig.api;

@@ -86,7 +86,7 @@ function wizard(c: Context<Env>, deps: WebDeps, { mode, step, form, place }: Sho
     <Page context={context} title={title} current="create">
       <h1>{title}</h1>
       <StepList t={t} step={step} />
-      {snapshot.pair.pairing.step !== "paired" && (
+      {(snapshot.pair.pairing.step !== "paired" || snapshot.pair.settings === null) && (
         <p class="note warning">
           <Icon name="warning" size={18} /> <a href="/pair">{t("create.unpaired")}</a>
         </p>

@@ -38,6 +38,17 @@ function unprotected(situation: Situation): Said {
   if (other !== null && other.failed !== "") {
     return { severity: "critical", code: "state.unprotected", params, next: next("next.read_logs") };
   }
+  // Their services hear each other by the LAN, the copy goes by the lines: nothing gets better by waiting.
+  const lines = holder?.lines ?? [];
+  if (reachable && lines.length > 0 && lines.every(({ up }) => !up)) {
+    const line = lines.map((_, index) => "AB"[index]).join(", ");
+    return {
+      severity: "critical",
+      code: "state.unprotected",
+      params,
+      next: next("next.check_line", { line }),
+    };
+  }
   const look = reachable ? next("next.wait") : next("next.check_peer", { node: peer ?? "?" });
   return { severity: "critical", code: "state.unprotected", params, next: look };
 }

@@ -174,3 +174,14 @@ Deno.test("a person may say that the other node is off only where something wait
   assert.deepEqual([view.actions.confirm_peer_off?.ok, view.actions.promote?.ok], [false, true]);
   assert.equal(view.verdict.next?.code, "next.promote");
 });
+
+Deno.test("what is unprotected because no line carries anything is mended at the cables, not by waiting", () => {
+  const lines = (...up: boolean[]) => up.map((up) => ({ up, out_mbit: 0, in_mbit: 0 }));
+  const next = (...up: boolean[]) => {
+    const holder = report("solo", { lines: lines(...up) });
+    return vmView(facts(holder, report("none"))).verdict.next;
+  };
+  assert.deepEqual(next(false, false), { code: "next.check_line", params: { line: "A, B" } });
+  assert.deepEqual(next(false), { code: "next.check_line", params: { line: "A" } });
+  assert.equal(next(false, true)?.code, "next.wait");
+});

@@ -25,7 +25,8 @@ export const FORMS = {
   "create.step.disks": "Disks",
   "create.step.network": "Network",
   "create.step.review": "Check and create",
-  "create.unpaired": "This node is not paired: the VM will not be protected before it is.",
+  "create.unpaired":
+    "This node is not paired, or its lines are not set up: a VM can be made now, and starts only after that.",
   "create.name": "Name",
   "create.name.hint": "Small letters, digits and hyphens, e.g. press-1. It cannot be changed later.",
   "create.name.pattern": "1 to 32 small letters, digits or hyphens; it begins with a letter or digit.",

@@ -27,7 +27,8 @@ export const ZH_FORMS: Readonly<Record<keyof typeof FORMS, string>> = {
   "create.step.disks": "磁碟",
   "create.step.network": "網路",
   "create.step.review": "確認並建立",
-  "create.unpaired": "這台主機尚未配對：配對之前，虛擬機不會受到保護。",
+  "create.unpaired":
+    "這台主機尚未配對，或尚未設定線路：現在可以建立虛擬機，但要在配對並設定線路之後才能啟動。",
   "create.name": "名稱",
   "create.name.hint": "小寫英文字母、數字與連字號，例如 press-1。之後不能變更。",
   "create.name.pattern": "1 到 32 個小寫英文字母、數字或連字號，以字母或數字開頭。",
