@@ -6,15 +6,15 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 . "$ROOT/build/env.sh"
 
 # What each package is for: QEMU and its tools; stock NBD clients that the tests use; networks; the C toolchain with
-# sanitizers; libraries for the engine and its tests; the guest's disk and initrd; unpacking; a browser that reads Chinese, and a receiver
-# of SNMP traps, for the tests of the page and of alerts.
+# sanitizers; libraries for the engine and its tests; the guest's disk and initrd; unpacking; a browser that reads Chinese, a receiver
+# of SNMP traps, and the shells that are not there already (8 MB), for the tests of the page, of alerts and of completions.
 PACKAGES="qemu-system-x86 qemu-utils ovmf libnbd-bin tcpdump
 iproute2 nftables iputils-ping procps util-linux mount systemd
 gcc libc6-dev binutils make
 libssl-dev libxxhash-dev liblz4-dev libzstd-dev
 e2fsprogs cpio busybox-static kmod
 dpkg-dev xz-utils zstd ca-certificates
-chromium fonts-noto-cjk snmptrapd"
+chromium fonts-noto-cjk snmptrapd zsh fish"
 
 package_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | cut -c1-2)" = ii ]

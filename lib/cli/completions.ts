@@ -58,7 +58,9 @@ export async function run(args: string[], io: CommandIo, commands: readonly Comm
   if (first !== WORDS) return await runNoun(noun)(args, io);
   const encoder = SHELLS[shell ?? ""];
   if (encoder === undefined) return 2;
-  const text = [...encoder.encodeSuggestions(await suggestions(words, commands))].join("");
+  // zsh's are records, each of which its script wants in a line of its own; the others' have their line ends in them.
+  const records = [...encoder.encodeSuggestions(await suggestions(words, commands))];
+  const text = records.join(shell === "zsh" ? "\n" : "");
   if (text !== "") io.out(text);
   return 0;
 }
