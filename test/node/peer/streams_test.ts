@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import type { Duplex } from "../../../lib/model/backend.ts";
 import { ProblemError } from "../../../lib/model/problem.ts";
-import { STREAMS_MAX, WINDOW } from "../../../lib/node/peer/streams.ts";
+import type { Link } from "../../../lib/node/peer/link.ts";
+import { toBody, TYPE } from "../../../lib/node/peer/messages.ts";
+import { Streams, STREAMS_MAX, WINDOW } from "../../../lib/node/peer/streams.ts";
 import { type End, soon, twoEnds, until } from "./kit.ts";
 
 /** What a stream is connected to here: a test reads what arrives, and writes what is to leave. */
@@ -143,4 +145,27 @@ Deno.test("streams that cannot be opened say why; as many as may are open at a t
       return true;
     }, () => false));
   for (const stream of open) await stream[Symbol.asyncDispose]();
+});
+
+Deno.test("a number that is being opened is taken: the other node cannot open more streams than there may be by using one twice", async () => {
+  const answered = Promise.withResolvers<Duplex>();
+  let asked = 0;
+  const link = { say() {}, send() {}, room: () => Promise.resolve() } as unknown as Link;
+  const streams = new Streams(link, {
+    dialled: true,
+    handlers: new Map([["console", () => {
+      asked++;
+      return answered.promise;
+    }]]),
+    starting: () => false,
+  });
+  const open = (id: number) => streams.take(TYPE.OPEN, toBody({ id, method: "console", params: {} }));
+  assert.equal(open(2), true);
+  assert.equal(open(2), false);
+  assert.equal(open(3), false, "a number of this side's");
+  assert.equal(open(4), true);
+  assert.equal(asked, 2);
+  streams.end("it is over");
+  answered.resolve(local().duplex);
+  await answered.promise;
 });
