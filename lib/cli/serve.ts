@@ -23,6 +23,7 @@ import type { Log } from "../model/log.ts";
 import { english } from "../model/english.ts";
 import { Notifier } from "../node/sd_notify.ts";
 import { type LogForm, logForm, Logger } from "../observe/log.ts";
+import { plain } from "./text.ts";
 import { VERSION } from "./version.ts";
 
 const USAGE =
@@ -131,7 +132,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   // On a terminal a person reads what is said to them; else it is a log, and what happens belongs in it as well.
   const say: Say = settings.log !== "text"
     ? logger.log
-    : (level, text) => (level === "info" ? io.out : io.err)(level === "info" ? text : `${level}: ${text}`);
+    : (level, text) =>
+      (level === "info" ? io.out : io.err)(plain(level === "info" ? text : `${level}: ${text}`));
   if (Deno.uid() !== 0) say("warning", "without root this node can look, but not run VMs");
   await using node = await openNode(settings, say);
   const { controller: backend, access, pairing } = node;

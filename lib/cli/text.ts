@@ -30,7 +30,7 @@ function distance(a: string, b: string): number {
 /** What came from elsewhere must not steer the terminal. */
 export function plain(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
 /** Columns, left-aligned; the last one as long as it is. */

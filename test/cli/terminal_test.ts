@@ -102,6 +102,7 @@ Deno.test("figures are written with their units, and what steers a terminal is t
   equal(durationText(59.6), "1 min 0 s");
   equal(durationText(90061), "1 d 1 h");
   equal(plain("a\x1b[31mb\nc\td"), "a\ufffd[31mb\nc\td");
+  equal(plain("a\u202eb\u2066"), "a\ufffdb\ufffd", "what turns text around does not either");
   equal(table([["a", "bb", "c"], ["aaa", "b", ""]]).join("\n"), "a    bb  c\naaa  b");
   const progress = { done: 1, total: 3, unit: "bytes" as const, rate_per_s: null, eta_s: null };
   equal(progressText(progress).trim(), "33 %  1 B of 3 B");
