@@ -2,6 +2,7 @@
 
 import { EdgeError } from "../lib/errors.ts";
 import { EngineError } from "./engine_error.ts";
+import type { NewLines } from "./new_lines.ts";
 import { ABI, STATUS_BYTES, StatusPage } from "./status.ts";
 import { type EngineCalls, symbols } from "./symbols.ts";
 
@@ -154,6 +155,13 @@ export class Engine implements Disposable, AsyncDisposable {
     const { intervalUs, silenceUs } = beat;
     const code = this.#calls.isf_heartbeat_start(this.#live(), intervalUs, silenceUs, reference, lan);
     this.#check("start heartbeats", code);
+  }
+
+  /** Other lines, another peer; `since`: up to when events are of the old one, 0 while nothing was changed. Waits for three threads, some ms. */
+  relink({ secret, lines, port, listen, since }: NewLines & { since: BigUint64Array<ArrayBuffer> }): void {
+    if (secret.length !== 32) throw new RangeError(`The pair's secret has ${secret.length} bytes, not 32`);
+    const code = this.#calls.isf_relink(this.#live(), secret, text(lines), port, listen, since);
+    this.#check("take other lines", code);
   }
 
   /** Resolves when all that was written is in this host's journals. `waits`: the guest's flushes wait for them from here on. Throws EngineError

@@ -40,7 +40,7 @@
 
 #include <stdint.h>
 
-#define ISF_ABI 2
+#define ISF_ABI 3
 
 #define ISF_API __attribute__((visibility("default")))
 
@@ -148,6 +148,13 @@ ISF_API int32_t isf_link_add(isf_engine *engine, int32_t index, const char *loca
 ISF_API int32_t isf_heartbeat_path(isf_engine *engine, int32_t index, const char *local, const char *peer, uint32_t port);
 /* Starts heartbeats. `reference`: an IPv4 address on the LAN that is asked whether the LAN answers, on interface `lan`; either may be "". */
 ISF_API int32_t isf_heartbeat_start(isf_engine *engine, uint32_t interval_us, uint32_t silence_us, const char *reference, const char *lan);
+/* Only in SOLO: other lines, and another peer, for a VM that runs. Ends all lines and heartbeats, forgets the peer (its word; what it had of memory and
+ * disks: the next sync is a full one) and begins anew with `secret` (32 bytes, copied), whose holder alone is heard from here on. `lines`: eight
+ * words with a space between them: local and peer address of link A, of link B, of the LAN, then the reference and its interface; "-": there is none;
+ * link A must be. They use ports `port`, + 1, + 2; heartbeats keep their times. `listen`: bit 0 for link A, bit 1 for link B. since_us[0]: events up
+ * to this time are of the old peer. Waits for three threads to end, some ms. -ISF_ESTATE, -EINVAL, -ENODEV: nothing was changed; any other error: it
+ * has no lines, and may be tried again. */
+ISF_API int32_t isf_relink(isf_engine *engine, const uint8_t *secret, const char *lines, uint32_t port, uint32_t listen, uint64_t *since_us);
 /* The role by which isf_say says that the VM is here: it runs, or stands still until its output may leave, or is being started. */
 #define ISF_VM_HERE 2
 /* What the heartbeats say of this host (role, flags and epoch are the runner's own numbers, but for ISF_VM_HERE). */

@@ -1,7 +1,7 @@
 /** The engine's status page, read in place: no call, no copy but of the numbers. */
 
 /** ISF_ABI that this code speaks. */
-export const ABI = 2;
+export const ABI = 3;
 
 /** enum isf_mode: what the engine is doing. */
 export const MODES = {

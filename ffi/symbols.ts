@@ -131,6 +131,17 @@ export const symbols = {
     ],
     result: "i32",
   },
+  isf_relink: {
+    parameters: [
+      "pointer", // isf_engine *engine
+      "buffer", // const uint8_t *secret
+      "buffer", // const char *lines
+      "u32", // uint32_t port
+      "u32", // uint32_t listen
+      "buffer", // uint64_t *since_us
+    ],
+    result: "i32",
+  },
   isf_say: {
     parameters: [
       "pointer", // isf_engine *engine

@@ -88,6 +88,7 @@ function auditedPair(pair: Backend["pair"], recorded: Recorded): Backend["pair"]
     confirm: (actor) => recorded(step("confirm")(actor), () => pair.confirm(actor)),
     cancel: (actor) => recorded(step("cancel")(actor), () => pair.cancel(actor)),
     remove: (actor) => recorded(step("remove")(actor), () => pair.remove(actor)),
+    replace: (actor) => recorded(step("replace")(actor), () => pair.replace(actor)),
     rotate: (actor) => recorded(step("rotate")(actor), () => pair.rotate(actor)),
     configure: (settings, actor) =>
       recorded(step("configure", JSON.stringify(settings))(actor), () => pair.configure(settings, actor)),

@@ -1,4 +1,5 @@
 /* The engine's life, its callbacks, and its parts: ../iservft.h says what each call does. */
+#include "aead.h"
 #include "engine.h"
 
 #include <fcntl.h>
@@ -104,6 +105,7 @@ static void init_locks(struct isf_engine *e)
     pthread_mutex_init(&e->problem_lock, NULL);
     pthread_mutex_init(&e->qmp_lock, NULL);
     pthread_mutex_init(&e->standby.lock, NULL);
+    pthread_mutex_init(&e->peer_lock, NULL);
     pthread_cond_init(&e->wake, &monotonic);
     pthread_cond_init(&e->parked, &monotonic);
 }
@@ -310,19 +312,26 @@ int32_t isf_nic_lease(isf_engine *e, int32_t nic, const uint8_t *secret, uint32_
                               lease_us, nic) : 0;
 }
 
+int engine_line(struct isf_engine *e, int index, const struct engine_line *line)
+{
+    struct link_config c = { .index = index, .local = line->local, .peer = line->peer, .port = line->port, .listen = line->listen,
+                             .timeout_us = LINK_TIMEOUT_US, .context = e, .on_frame = receive_frame, .on_state = engine_on_link };
+    memcpy(c.secret, e->secret, WIRE_KEY);
+    struct link *link = e->link[index];
+    pthread_mutex_lock(&e->lock); /* the first thing that the new line does is to wait for it (engine_on_link) */
+    int r = link ? link_begin(link, &c) : link_open(&link, &c);
+    if (r == 0)
+        atomic_store(&e->link[index], link);
+    pthread_mutex_unlock(&e->lock);
+    secret_wipe(&c, sizeof c);
+    return r;
+}
+
 int32_t isf_link_add(isf_engine *e, int32_t index, const char *local, const char *peer, uint32_t port, int32_t listen)
 {
     if (index < 0 || index > 1 || port == 0 || port > 65535 || e->link[index])
         return engine_problem(e, -EINVAL, "link %d on port %u: links are 0 and 1, each once, ports 1 to 65535", index, port);
-    struct link_config c = { .index = index, .local = local, .peer = peer, .port = (uint16_t)port, .listen = listen,
-                             .timeout_us = LINK_TIMEOUT_US, .context = e, .on_frame = receive_frame, .on_state = engine_on_link };
-    memcpy(c.secret, e->secret, WIRE_KEY);
-    struct link *link;
-    pthread_mutex_lock(&e->lock); /* the first thing that the new line does is to wait for it (engine_on_link) */
-    int r = link_open(&link, &c);
-    if (r == 0)
-        atomic_store(&e->link[index], link);
-    pthread_mutex_unlock(&e->lock);
+    int r = engine_line(e, index, &(struct engine_line){ local, peer, (uint16_t)port, listen });
     return r ? engine_problem(e, r, "link %c on %s port %u could not be opened: %s", 'A' + index, local, port, strerror(-r)) : 0;
 }
 
@@ -347,6 +356,7 @@ int32_t isf_heartbeat_start(isf_engine *e, uint32_t interval_us, uint32_t silenc
     memcpy(c.path, e->path, sizeof c.path);
     memcpy(c.secret, e->secret, WIRE_KEY);
     e->silence_us = silence_us;
+    e->interval_us = interval_us;
     struct heartbeat *heartbeat;
     int r = heartbeat_open(&heartbeat, &c);
     if (r == 0)

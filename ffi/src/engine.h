@@ -147,6 +147,7 @@ struct isf_engine {
     struct heartbeat_path path[HEARTBEAT_PATHS];
     char path_text[HEARTBEAT_PATHS][2][64];
     _Atomic uint32_t silence_us;
+    uint32_t interval_us;
     struct heartbeat_word word;
     _Atomic int vm_here;          /* the runner said so: role ISF_VM_HERE in a term */
     struct watchdog *watchdog;
@@ -217,6 +218,7 @@ struct isf_engine {
     struct standby standby;
     _Atomic int ending;
     _Atomic uint64_t refused;
+    pthread_mutex_t peer_lock;    /* `heard`, and what the status page says of the peer; taken first of all */
     struct heartbeat_word heard;
 };
 
@@ -239,6 +241,9 @@ void samples_add(struct samples *s, uint64_t value);
 uint64_t samples_quantile(const struct samples *s, uint32_t permille);
 /* Sends one frame on the active line with the engine's generation and term. 0, -ISF_ELINK, -errno. */
 int engine_send(struct isf_engine *e, uint16_t type, uint32_t flags, uint64_t epoch, const struct iovec *parts, int count);
+/* Opens replication line `index` with the engine's secret, or one that was ended (link_end) anew. 0, -EINVAL, -errno. */
+struct engine_line { const char *local, *peer; uint16_t port; int listen; };
+int engine_line(struct isf_engine *e, int index, const struct engine_line *line);
 /* Reserves a stage or standby area for `pages` pages without using memory. NULL: out of address space. */
 void *engine_reserve(uint64_t bytes);
 

@@ -224,7 +224,7 @@ static void lock_init(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attributes);
 }
 
-int heartbeat_open(struct heartbeat **out, const struct heartbeat_config *config)
+int heartbeat_make(struct heartbeat **out, const struct heartbeat_config *config)
 {
     uint64_t session = 0;
     struct heartbeat *h = calloc(1, sizeof *h);
@@ -253,24 +253,78 @@ int heartbeat_open(struct heartbeat **out, const struct heartbeat_config *config
     for (int i = 0; i < HEARTBEAT_PATHS; i++) /* the caller's strings have served */
         h->config.path[i].local = h->config.path[i].peer = NULL;
     h->config.reference = h->config.reference_interface = NULL;
-    *out = h; /* before the thread: its callbacks may use it */
-    r = r ? r : isf_thread(&h->thread, "isf-heartbeat", heartbeat_run, h);
-    if (r) {
-        *out = NULL;
+    *out = r ? NULL : h;
+    if (r)
         heartbeat_free(h);
+    return r;
+}
+
+int heartbeat_begin(struct heartbeat *h)
+{
+    atomic_store(&h->closing, 0);
+    return isf_thread(&h->thread, "isf-heartbeat", heartbeat_run, h);
+}
+
+int heartbeat_open(struct heartbeat **out, const struct heartbeat_config *config)
+{
+    int r = heartbeat_make(out, config); /* *out is set before the thread: its callbacks may use it */
+    if (r)
+        return r;
+    r = heartbeat_begin(*out);
+    if (r) {
+        heartbeat_free(*out);
+        *out = NULL;
     }
     return r;
 }
 
-void heartbeat_close(struct heartbeat *h)
+void heartbeat_end(struct heartbeat *h)
 {
     uint64_t one = 1;
-    if (!h)
+    if (!h->thread)
         return;
     atomic_store(&h->closing, 1);
     if (write(h->wake, &one, sizeof one) < 0) /* not possible; the next interval ends it anyway */
         sched_yield();
     pthread_join((pthread_t)h->thread, NULL);
+    h->thread = 0;
+    if (read(h->wake, &one, sizeof one) < 0) /* it must not wake the next thread for ever */
+        sched_yield();
+}
+
+void heartbeat_become(struct heartbeat *h, struct heartbeat *made)
+{
+    pthread_mutex_lock(&h->lock);
+    struct heartbeat_word mine = h->core.mine;
+    h->core = made->core;
+    h->core.mine = mine;
+    h->lan_answer_us = 0;
+    atomic_store(&h->acknowledged_us, 0);
+    pthread_mutex_unlock(&h->lock);
+    h->config = made->config;
+    memcpy(h->local, made->local, sizeof h->local);
+    memcpy(h->peer, made->peer, sizeof h->peer);
+    struct mac *key = h->key;
+    struct lan_probe *lan = h->lan;
+    h->key = made->key;
+    h->lan = made->lan;
+    made->key = key;
+    made->lan = lan;
+    h->probe_at_us = 0;
+    for (int i = 0; i < HEARTBEAT_PATHS; i++) {
+        if (h->fd[i] >= 0)
+            close(h->fd[i]);
+        h->fd[i] = -1;
+        h->open_at_us[i] = 0;
+    }
+    heartbeat_free(made);
+}
+
+void heartbeat_close(struct heartbeat *h)
+{
+    if (!h)
+        return;
+    heartbeat_end(h);
     heartbeat_free(h);
 }
 

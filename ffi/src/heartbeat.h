@@ -48,6 +48,15 @@ struct heartbeat_word { uint64_t generation, term, epoch; uint32_t role, flags; 
 int heartbeat_open(struct heartbeat **out, const struct heartbeat_config *config);
 /* Ends the thread: no callback runs after it returns. Not to be called from a callback. */
 void heartbeat_close(struct heartbeat *h);
+/* As heartbeat_open, but without the thread: heartbeat_begin starts it, and heartbeat_become may give it to another one. */
+int heartbeat_make(struct heartbeat **out, const struct heartbeat_config *config);
+/* Ends the thread: `h` says and hears nothing from here on, and stays. Not to be called from a callback. */
+void heartbeat_end(struct heartbeat *h);
+/* After heartbeat_end: `h` takes addresses, secret, times and the LAN's reference of `made`, which is gone, and knows no peer. What it says of itself
+ * stays. */
+void heartbeat_become(struct heartbeat *h, struct heartbeat *made);
+/* Starts the thread. 0 or -errno. */
+int heartbeat_begin(struct heartbeat *h);
 /* Any thread. Sent with the next datagram. */
 void heartbeat_say(struct heartbeat *h, const struct heartbeat_word *word);
 /* The peer's newest word and its age. 0, or -EAGAIN when none has come yet. */

@@ -63,14 +63,48 @@ static void link_wake(struct link *l)
     (void)n;
 }
 
-void link_close(struct link *l)
+void link_end(struct link *l)
 {
-    if (!l)
+    if (!l->thread)
         return;
     atomic_store(&l->closing, 1);
     link_drop(l, -ECANCELED);
     link_wake(l);
     pthread_join((pthread_t)l->thread, NULL);
+    l->thread = 0;
+}
+
+int link_begin(struct link *l, const struct link_config *config)
+{
+    struct link_address local, peer;
+    char name[16];
+    int r = link_address_parse(&local, config->local, config->port);
+    r = r ? r : link_address_parse(&peer, config->peer, config->port);
+    if (!r && local.at.ss_family != peer.at.ss_family)
+        r = -EINVAL;
+    if (r)
+        return r;
+    l->local = local;
+    l->peer = peer;
+    l->config.port = config->port;
+    l->config.listen = config->listen;
+    memcpy(l->config.secret, config->secret, WIRE_KEY);
+    l->retry_us = RETRY_MIN_US;
+    l->retry_at_us = 0;
+    l->last_reason = 0;
+    atomic_store(&l->rtt_us, 0);
+    atomic_store(&l->rate, 0);
+    atomic_store(&l->other_version, 0);
+    atomic_store(&l->closing, 0);
+    snprintf(name, sizeof name, "isf-link-%d", l->config.index);
+    return isf_thread(&l->thread, name, link_run, l);
+}
+
+void link_close(struct link *l)
+{
+    if (!l)
+        return;
+    link_end(l);
     link_free(l);
 }
 

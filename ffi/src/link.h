@@ -37,6 +37,11 @@ struct link_config {
 /* Starts the thread. `config` and its strings are copied. *out is set before the first callback, NULL after an error.
  * 0, -EINVAL (address, index), or -errno. */
 int link_open(struct link **out, const struct link_config *config);
+/* Ends the thread, as link_close does, but `l` stays: senders get -ISF_ELINK. 0 times or more. */
+void link_end(struct link *l);
+/* After link_end: begins again, with other addresses and another secret (index, timeout and callbacks as before). Counters go on. As link_open; on an
+ * error the line stays ended. */
+int link_begin(struct link *l, const struct link_config *config);
 /* Ends the thread and closes. No callback runs after it returns; on_state(0) is not called for it. Not to be called from a
  * callback; senders that wait are woken, but must not call again. */
 void link_close(struct link *l);

@@ -207,5 +207,6 @@ void *link_run(void *context)
     connection_close(&l->pending);
     if (l->listener >= 0)
         close(l->listener);
+    l->listener = -1;
     return NULL;
 }

@@ -161,7 +161,9 @@ void *ticker_run(void *engine)
         pace_status(e, e->status, tick);
         read_links(e, e->status);
         read_gates(e, e->status);
+        pthread_mutex_lock(&e->peer_lock); /* the peer may be another one from one tick to the next (relink.c) */
         read_peer(e, e->status);
+        pthread_mutex_unlock(&e->peer_lock);
         prefer_a(e);
         standby_tell_durable(e);
         if (tick % PERCENTILES_EVERY == 0)

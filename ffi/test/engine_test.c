@@ -1,6 +1,6 @@
 /* The engine as a whole: two of them, with stand-in QEMUs whose guest is a function of its counter. See fake_qemu.h and engine_test_kit.h.
  *
- *   engine_test [seed [modes|faults|pace|sync|terms|history]]     a run prints its seed; a seed that failed is given again */
+ *   engine_test [seed [modes|faults|pace|relink|sync|terms|history]]     a run prints its seed; a seed that failed is given again */
 #include "fake_qemu_process.h"
 #include "net_kit.h"
 
@@ -10,6 +10,7 @@
 #include "engine_test_history.h"
 #include "engine_test_modes.h"
 #include "engine_test_pace.h"
+#include "engine_test_relink.h"
 #include "engine_test_sync.h"
 #include "engine_test_terms.h"
 
@@ -34,6 +35,8 @@ int main(int argc, char **argv)
         test_faults();
     if (!*only || strstr(only, "pace"))
         test_pace();
+    if (!*only || strstr(only, "relink"))
+        test_relink();
     if (!*only || strstr(only, "sync"))
         test_sync();
     if (!*only || strstr(only, "terms"))

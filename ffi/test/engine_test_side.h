@@ -63,6 +63,7 @@ struct side {
     uint32_t tracker;     /* enum tracker_kind */
     char dir[64], tap[24], bridge[24], text[1 << 20];
     size_t text_length;
+    uint8_t key;          /* tells the pair's secret from another pair's */
     int refused, stalled; /* such events seen */
     char last_failure[800];
 };
@@ -107,7 +108,7 @@ static int packet_socket(const char *name)
 /* A new engine with memory, disk, NIC and both lines. */
 static void side_open(struct side *s)
 {
-    uint8_t secret[WIRE_KEY] = {1, 2, 3};
+    uint8_t secret[WIRE_KEY] = {1, 2, 3, s->key};
     char image[108], state[108], nbd[108], net[108];
     mkdir(s->dir, 0700);
     side_path(s, image, "image");

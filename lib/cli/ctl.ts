@@ -21,6 +21,7 @@ Asks or tells a running runner. SOCKET is runner.sock in the VM's directory belo
   confirm-peer-off  you have seen that the other host is off
   promote           starts the copy here although it is behind what the VM did (after confirm-peer-off)
   discard           both hosts ran the VM: gives this host's up; its disks are kept as a restore point
+  relink            the VM runs alone: takes lines and key from this host's file again, for another peer
   verify            compares the backup with the primary at the next commit; the result is an event of the runner
 
   --json            the answer as one line of JSON
@@ -41,6 +42,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   "confirm-peer-off": "confirm_peer_off",
   promote: "promote",
   discard: "discard",
+  relink: "relink",
   verify: "verify",
 };
 

@@ -298,12 +298,27 @@ async function applySettings(given: Settings, cli: Cli): Promise<void> {
 
 const remove = verb({
   name: "remove",
-  brief: "Dissolves the pair; refused while a VM is protected by it.",
-  takes: object({ yes: withDefault(flag("--yes", "-y", { description: message`do not ask` }), false) }),
-  async run({ yes }, cli) {
-    const question = "Dissolve the pair? No VM is protected afterwards.";
+  brief: "Dissolves the pair; refused while a VM runs under it, unless the other node is replaced.",
+  takes: object({
+    replace: withDefault(
+      flag("--replace", {
+        description:
+          message`the other node is off for good; VMs that run here alone run on until a new one is paired`,
+      }),
+      false,
+    ),
+    yes: withDefault(flag("--yes", "-y", { description: message`do not ask` }), false),
+  }),
+  async run({ replace, yes }, cli) {
+    const question = replace
+      ? "Is the other node off for good, and will it never come back with its disks as they are?"
+      : "Dissolve the pair? No VM is protected afterwards.";
     if (!yes && !await confirmed(cli.io, question, "--yes")) return cli.io.err("nothing was done"), 1;
-    const pair = await (await cli.client()).ask("DELETE", "/pair", { schema: pairView, timeout_ms: 60_000 });
+    const client = await cli.client();
+    const ask = { schema: pairView, timeout_ms: 60_000 };
+    const pair = replace
+      ? await client.ask("POST", "/pair/replace", ask)
+      : await client.ask("DELETE", "/pair", ask);
     cli.answer(pair, () => pairingText(pair.pairing));
   },
 });

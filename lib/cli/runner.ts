@@ -9,10 +9,11 @@ import { ControlServer } from "../group/control_socket.ts";
 import { LastRun } from "../group/last_run.ts";
 import { metadataFile, MetadataStore } from "../group/metadata.ts";
 import { Pacing } from "../group/pacing.ts";
+import { checkRelink, yieldsTies } from "../group/relink.ts";
 import { Runner } from "../group/runner.ts";
 import type { HostFacts } from "../replication/compatibility.ts";
 import { chooseAccel } from "../vm/accel.ts";
-import { type HostConfig, listens, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
+import { type HostConfig, readHostConfig, readKey, rhythmOf } from "../vm/host_config.ts";
 import { Machine } from "../vm/machine.ts";
 import { sayState } from "../vm/nft_lease.ts";
 import { qemuMachines, qemuVersion } from "../vm/qemu.ts";
@@ -137,7 +138,7 @@ async function openMachine(spec: VmSpec, host: HostConfig): Promise<Machine> {
 }
 
 /** Commands of the control socket. */
-function controls(runner: Runner, machine: Machine, host: HostConfig) {
+function controls(runner: Runner, machine: Machine, { host, file }: { host: HostConfig; file: string }) {
   const { engine } = machine;
   return (command: string, options: Record<string, unknown>): Promise<unknown> => {
     switch (command) {
@@ -163,6 +164,11 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
         return machine.powerButton();
       case "verify":
         return Promise.resolve(engine.verify());
+      case "relink": {
+        const next = readHostConfig(file);
+        checkRelink(host, next);
+        return Promise.resolve(runner.relink({ host: next, secret: readKey(next.key_file) }));
+      }
       case "failpoint":
         return Promise.resolve(
           engine.failpoint(
@@ -174,7 +180,7 @@ function controls(runner: Runner, machine: Machine, host: HostConfig) {
     throw new EdgeError(`There is no command ${JSON.stringify(command)}`, {
       op: "ask the runner",
       hint:
-        "Commands: status, start, protect, unprotect, switchover, stop, power_button, yield, confirm_peer_off, promote, discard, verify.",
+        "Commands: status, start, protect, unprotect, switchover, stop, power_button, yield, confirm_peer_off, promote, discard, relink, verify.",
     });
   };
 }
@@ -242,12 +248,11 @@ function verdict(event: Record<string, unknown>): string {
     : `error: at epoch ${event["epoch"]} the backup differs from the primary in: ${wrong.join(", ")}`;
 }
 
-/** The line as journald wants it: one, with its priority before it (sd-daemon(3)). */
-function journalLine(event: Record<string, unknown>, text: string): string {
+/** What stands before a line in journald's log: its priority (sd-daemon(3)). */
+function priority(event: Record<string, unknown>): string {
   const kind = event["event"];
-  const wrong = kind === "problem" || (kind === "verified" && line(event)?.startsWith("error"));
-  const odd = kind === "alarm" || kind === "refused" || (kind === "link" && !event["up"]);
-  return `<${wrong ? 3 : odd ? 4 : 6}>${text.replace(/\s*\n\s*/g, " ")}`;
+  if (kind === "problem" || (kind === "verified" && line(event)?.startsWith("error"))) return "<3>";
+  return kind === "alarm" || kind === "refused" || (kind === "link" && !event["up"]) ? "<4>" : "<6>";
 }
 
 /** Runs the command. */
@@ -275,8 +280,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     for (const server of servers) server.broadcast(event);
     failed ||= endsInFailure(event);
     const text = given.json ? JSON.stringify(event) : line(event);
-    const at = given.times ? `${new Date().toISOString()} ` : "";
-    if (text !== undefined && text !== said) io.out(journal ? journalLine(event, at + text) : at + text); // a state's steps have one sentence
+    const at = (journal ? priority(event) : "") + (given.times ? `${new Date().toISOString()} ` : "");
+    if (text !== undefined && text !== said) io.out(`${at}${text}`); // a state's steps have one sentence
     if (text !== undefined) said = text;
   };
   await using runner = new Runner({
@@ -287,7 +292,7 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       peerName: "the other host",
       onStall: "wait",
       autoProtect: given.protect,
-      yieldsTies: !listens(host.link[0]!),
+      yieldsTies: yieldsTies(host),
       ...(given.zombie ? { termCheck: false } : {}),
     },
     facts: await hostFacts(spec, host, machine),
@@ -311,7 +316,10 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
       dispatch: (event) => runner.dispatch(event),
     }),
   });
-  await using control = new ControlServer(`${machine.runDir}/runner.sock`, controls(runner, machine, host));
+  await using control = new ControlServer(
+    `${machine.runDir}/runner.sock`,
+    controls(runner, machine, { host, file: given.host }),
+  );
   servers.push(control);
   runner.begin();
   using _fencing = watchFencing(machine, report);

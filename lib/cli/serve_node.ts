@@ -96,6 +96,8 @@ async function openParts(
       recorder: observer,
       now: Date.now,
       mayRemove: () => inUse(late.vms),
+      mayReplace: () => late.vms === undefined ? "The service is beginning." : late.vms.whyNotReplace(),
+      unfit: (settings, options) => late.vms?.unfit(settings, options) ?? null,
     }),
   );
   const disks = new Disks({
@@ -112,6 +114,7 @@ async function openParts(
       peer: pairing.channel,
       recorder: observer,
       pairSettings: () => pairing.settings(),
+      pairKeyId: () => pairing.keyId(),
       disks,
       history: (name, range) => observer.history(name, range),
       tuning: tuningOf(config),

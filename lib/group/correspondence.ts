@@ -51,6 +51,14 @@ export class Correspondence {
     this.#tell({ kind: "resumed", term });
   }
 
+  /** There is another host: nothing is known of it yet. */
+  replaced(): void {
+    this.#invited = undefined;
+    this.#noted = undefined;
+    this.#stopped_us = 0;
+    this.other = null;
+  }
+
   /** What does not fit the invitation that was accepted, now that QEMU runs; undefined: all does. */
   mismatch(): string | undefined {
     return this.#invited && incompatible(this.#invited, this.#own());

@@ -12,6 +12,8 @@ import { groupEvent } from "./engine_events.ts";
 import { farewell } from "./farewell.ts";
 import type { Side } from "./last_run.ts";
 import { beginState, step } from "./step.ts";
+import { PeerLook } from "./peer_look.ts";
+import { linesOf, mustBeAlone, type Relink, yieldsTies } from "./relink.ts";
 import { RemoteDesk } from "./remote_desk.ts";
 import { keepDisks } from "./restore_point.ts";
 import type { RunnerOptions } from "./runner_options.ts";
@@ -19,15 +21,7 @@ import { sentence } from "./sentence.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { firstFrame, lastWrites } from "./watches.ts";
 import { syncJournals, writeMetadata } from "./write_metadata.ts";
-import {
-  type Action,
-  type Command,
-  type GroupEvent,
-  type GroupState,
-  type Metadata,
-  ROLES,
-  type Timer,
-} from "./types.ts";
+import type { Action, Command, GroupEvent, GroupState, Metadata, Timer } from "./types.ts";
 
 /** Events that a step may have to wait behind others: beyond this something loops. */
 const QUEUE_MAX = 10_000;
@@ -45,9 +39,9 @@ export class Runner implements AsyncDisposable {
   #queue: GroupEvent[] = [];
   #stepping = false;
   #work: Promise<void> = Promise.resolve();
-  #peer = { silent: true, lanAnswers: false };
   #since_us: number;
   #ending = false;
+  readonly #peer: PeerLook;
   readonly #letters: Correspondence;
   readonly #desk: RemoteDesk;
   #listening: Promise<void> = Promise.resolve();
@@ -70,6 +64,7 @@ export class Runner implements AsyncDisposable {
       dispatch: (event) => this.dispatch(event),
       side: () => this.#sides().here,
     });
+    this.#peer = new PeerLook(options.machine.engine.status);
     this.#desk = new RemoteDesk({ arbiter: options.remote, dispatch: (event) => this.dispatch(event) });
     this.#watch = new StallWatch({
       nowMs: () => options.machine.engine.clockUs() / 1000,
@@ -97,6 +92,17 @@ export class Runner implements AsyncDisposable {
     const problem = commandProblem(this.#state, command, this.#machine.engine.status.read());
     if (problem !== null) throw new RefusedError(problem.problem, { op: command, hint: problem.hint });
     this.dispatch({ kind: "command", command });
+  }
+
+  /** Takes other lines, another peer: the VM runs on, alone, until that one is its backup. Throws RefusedError unless it runs alone now. */
+  relink(to: Relink): void {
+    mustBeAlone(this.#state.phase);
+    // In one go: nothing of the old peer is looked at in between.
+    this.#machine.relink({ secret: to.secret, ...linesOf(to.host) }, (since_us) => {
+      this.#peer.replaced(since_us);
+      this.#letters.replaced();
+      this.dispatch({ kind: "peer_replaced", yieldsTies: yieldsTies(to.host) });
+    });
   }
 
   /** What there is to know now. */
@@ -171,10 +177,8 @@ export class Runner implements AsyncDisposable {
   }
 
   async #leave(): Promise<void> {
-    const page = this.#machine.engine.status;
     const gone = { role: 0, flags: 0, silent: true };
-    const peer = () => ({ role: page.get("peer_role"), flags: page.get("peer_flags"), ...this.#peer });
-    await farewell(() => this.#ending ? gone : peer());
+    await farewell(() => this.#ending ? gone : this.#peer.word());
     if (this.#state.phase.kind === "stopped") this.#end();
   }
 
@@ -198,7 +202,7 @@ export class Runner implements AsyncDisposable {
       case "cancel_handover":
         return this.#attempt("handover", () => engine.handoverCancel());
       case "check_silence":
-        return this.dispatch({ kind: "peer", ...this.#silenceNow(), checked: true });
+        return this.dispatch({ kind: "peer", ...this.#peer.silence(), checked: true });
       case "set_timer":
         return this.#setTimer(action.timer, action.after);
       case "alarm":
@@ -292,10 +296,10 @@ export class Runner implements AsyncDisposable {
       return { kind: "solo_refused", term, why: "overtaken" }; // it is tried again
     }
     await this.#watch.settled();
-    if (unless === "heard" && !this.#silenceNow().silent) {
+    if (unless === "heard" && !this.#peer.silence().silent) {
       return { kind: "solo_refused", term, why: "overtaken" };
     }
-    if (this.#peerHas(term)) return { kind: "solo_refused", term, why: "not_this_term" };
+    if (this.#peer.has(term)) return { kind: "solo_refused", term, why: "not_this_term" };
     const stood = this.#machine.stands || cancelHandover;
     try {
       engine.solo(term);
@@ -336,7 +340,7 @@ export class Runner implements AsyncDisposable {
     const epoch = engine.status.get("committed");
     await this.#machine.restore();
     await this.#watch.settled();
-    const dropped = this.#state.phase.kind !== "promoting" || this.#peerHas(action.term);
+    const dropped = this.#state.phase.kind !== "promoting" || this.#peer.has(action.term);
     if (dropped) throw new Error(`the other host has the VM in term ${action.term}, or a newer one`);
     engine.solo(action.term);
     await this.#machine.continue();
@@ -350,21 +354,10 @@ export class Runner implements AsyncDisposable {
 
   /** The condition of a promotion, looked at in the moment in which it matters. */
   #mayPromote(action: Extract<Action, { kind: "promote" }>): boolean {
-    if (this.#state.phase.kind !== "promoting" || this.#peerHas(action.term)) return false;
-    if (action.unless === "heard") return this.#silenceNow().silent;
-    return this.#machine.engine.status.get("peer_age_us") < this.#options.takeoverMs * 1000;
-  }
-
-  /** The peer says that it has the VM, in this term or a newer one. */
-  #peerHas(term: number): boolean {
-    const page = this.#machine.engine.status;
-    return page.get("peer_role") === ROLES.PRIMARY && page.get("peer_term") >= term;
-  }
-
-  #silenceNow(): { silent: boolean; lanAnswers: boolean } {
-    const page = this.#machine.engine.status;
-    const alive = [0, 1, 2].some((path) => page.get("path_alive", path) !== 0);
-    return { silent: this.#peer.silent && !alive, lanAnswers: this.#peer.lanAnswers };
+    if (this.#state.phase.kind !== "promoting" || this.#peer.has(action.term)) return false;
+    return action.unless === "heard"
+      ? this.#peer.silence().silent
+      : this.#peer.heardWithin(this.#options.takeoverMs);
   }
 
   #setTimer(timer: Timer, after: "takeover" | keyof typeof TIMER_MS): void {
@@ -378,10 +371,10 @@ export class Runner implements AsyncDisposable {
   async #listen(): Promise<void> {
     try {
       for await (const event of engineEvents(this.#machine.runDir, this.#abort.signal)) {
+        if (!this.#peer.takes(event)) continue;
         if (event.event === "control") this.#letters.receive(event.message);
         else {
           if (event.event !== "word") this.#options.report(event);
-          if (event.event === "peer") this.#peer = { silent: event.silent, lanAnswers: event.lan_answers };
           if (event.event === "handed") this.#letters.handed(event.stopped_us);
           // What becomes of a QEMU that we ended ourselves is known.
           const told = event.event === "qemu_lost" && !this.#machine.qemuRuns ? null : groupEvent(event);

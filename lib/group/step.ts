@@ -143,6 +143,8 @@ function learn(turn: Turn, event: GroupEvent): void {
     case "qemu_gone":
       state.qemu = "none";
       break;
+    case "peer_replaced":
+      return replacePeer(turn, event.yieldsTies);
     case "command":
       if (event.command === "confirm_peer_off") state.confirmedOff = state.silent;
       if (event.command === "protect") state.settings = { ...state.settings, autoProtect: true };
@@ -151,6 +153,21 @@ function learn(turn: Turn, event: GroupEvent): void {
     default:
       break;
   }
+}
+
+/** Only of a VM that runs alone. What was said by the old peer, and to it, counts no more; the terms that were heard do. */
+function replacePeer(turn: Turn, yieldsTies: boolean): void {
+  const { state, phase } = turn;
+  if (phase.kind !== "solo") return;
+  Object.assign(state, {
+    settings: { ...state.settings, yieldsTies },
+    ...{ peer: null, silent: true, silenceChecked: false, confirmedOff: false, links: [false, false] },
+    ...{ lanTrust: "suspect", lanHeard: false, lanAnswers: false, common: 0, refusal: "", trouble: null },
+  });
+  turn.go({ ...phase, invite: null });
+  // The old one is to be refused by whoever it asks, and a copy on its way to it is none.
+  if (state.settings.arbiter.remote) turn.act({ kind: "note_term", term: phase.term });
+  turn.write({ generation: state.disk?.generation ?? 0, term: phase.term, role: "primary", copy: "none" });
 }
 
 /** A grant that nobody waits for any more is given back, else the other host could not be granted anything. */

@@ -251,6 +251,8 @@ export type GroupEvent =
   | { kind: "granted"; term: number; known: number }
   | { kind: "refused"; why: string; term: number }
   | { kind: "witness"; reachable: boolean; why: string }
+  /** While it runs alone: the peer is another one from now on, of which nothing is known. The old one is not heard any more, whatever it says. */
+  | { kind: "peer_replaced"; yieldsTies: boolean }
   | { kind: "command"; command: Command }
   | { kind: "timer"; timer: Timer }
   | { kind: "written"; metadata: Metadata }

@@ -80,6 +80,9 @@ export interface PairBackend {
   cancel(actor: Actor): Promise<PairView>;
   /** Refused while a VM is protected by it. */
   remove(actor: Actor): Promise<PairView>;
+  /** The other node is off for good: it is never trusted again, and the VMs run on alone until there is a new one. Refused unless each VM runs here
+   * alone, or is stopped. */
+  replace(actor: Actor): Promise<PairView>;
   /** A new key and certificate for this node; the other one is told first. */
   rotate(actor: Actor): Promise<PairView>;
   /** Sets links, LAN, arbiter; checked on both nodes before it takes effect. */

@@ -16,7 +16,7 @@ const FORMAT = 1;
 const FILE_MAX = 256 * 2 ** 20;
 /** What is kept of a data directory. */
 const KEPT: readonly RegExp[] = [
-  /^(layout|pair|pair_settings)\.json$/,
+  /^(layout|pair|pair_settings|pair_kept)\.json$/,
   /^(pair\.key|settings\.toml)$/,
   /^identity\/identity\.pem$/,
   /^access\/(access\.db|audit(\.\d+)?\.log)$/,

@@ -5,6 +5,7 @@
  *   run/               sockets, where there is no other place for them: without root, and without XDG_RUNTIME_DIR
  *   identity/          identity.pem: this node's key and certificate
  *   pair.json          the other node; pair.key: 32 bytes in hex for the replication lines; pair_settings.json: links, LAN, arbiter
+ *   pair_kept.json     what VMs keep that run while the other node is being replaced
  *   vms/NAME/          vm.toml, host.toml, state.json, runner.log, serial.log, disk images, and what the runner keeps: group.meta, journals
  *   vms/NAME.deleted-TIME/  of a VM that was deleted, when its disks were kept; vms/tombstones.json: VMs that do not come back
  *   access/            accounts, sessions, tokens; audit.log

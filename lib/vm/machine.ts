@@ -1,6 +1,7 @@
 /** One VM on one host: its engine with all parts, and the QEMU process that runs it or stands by. Performs; decides nothing. */
 
 import { Engine, type EngineLibrary } from "../../ffi/engine.ts";
+import type { NewLines } from "../../ffi/new_lines.ts";
 import { makeDurableDirectory } from "../durable_directory.ts";
 import { EdgeError } from "../errors.ts";
 import { commandLine, type HostSide, vmPaths } from "./command_line.ts";
@@ -151,6 +152,17 @@ export class Machine implements AsyncDisposable {
       reference: host.lan?.reference ?? "",
       lan: host.lan?.reference === undefined ? "" : host.lan.bridge,
     });
+  }
+
+  /** Other lines and another secret, while the VM runs alone; `replaced` hears up to when events are of the old peer. Throws EngineError, without or
+   * after that. */
+  relink(to: NewLines, replaced: (since_us: number) => void): void {
+    const since = new BigUint64Array(1);
+    try {
+      this.engine.relink({ ...to, since });
+    } finally {
+      if (since[0] !== 0n) replaced(Number(since[0]));
+    }
   }
 
   /** What keeps this host silent once it was taken over. */

@@ -21,6 +21,7 @@ const HAPPY: readonly (readonly [string, number])[] = [
   ["pair cancel", 0],
   ["pair rotate --yes", 0],
   ["pair remove --yes", 0],
+  ["pair remove --replace --yes", 0],
   ["events --limit 5 --since 100000d", 0],
   ["alert settings", 0],
   ["job list", 0],
@@ -246,7 +247,7 @@ Deno.test("doctor looks at the machine itself when no service runs, unless one w
     const { checks } = doctorView.parse(out[0]);
     equal(code, checks.some(({ state }) => state === "failed") ? 3 : 0);
     ok(checks.some(({ id }) => id === "kvm") && checks.length > 8);
-    match(err.join("\n"), /No node answers/);
+    match(err.join("\n"), /No service answers/);
     for (const given of [{ peer: true }, { peer: false, socket: "/x" }]) {
       await rejects(noun.verbs[0]!.run(given, cli), UnreachableError);
     }

@@ -185,6 +185,7 @@ const BY_EVENT: { [Kind in GroupEvent["kind"]]: readonly EventOf<Kind>[] } = {
   granted: [5, 4].map((known) => ({ kind: "granted", term: 9, known })),
   refused: [0, 8].map((term) => ({ kind: "refused", why: "x", term })),
   witness: [false, true].map((reachable) => ({ kind: "witness", reachable, why: "x" })),
+  peer_replaced: [true, false].map((yieldsTies) => ({ kind: "peer_replaced", yieldsTies })),
   command: all<Command>({
     start: true,
     switchover: true,

@@ -44,6 +44,7 @@ Deno.test("every command that names who asks is in the audit log, with what and 
   await audited.pair.cancel("user:ann");
   await audited.pair.configure(settings, "user:ann");
   await audited.pair.remove("user:ann");
+  await audited.pair.replace("user:ann");
   await audited.pair.rotate("user:ann");
   await audited.jobs.cancel(backend.state.jobs[0]!.id, "user:ann");
   await audited.alerts.configure(
@@ -68,6 +69,7 @@ Deno.test("every command that names who asks is in the audit log, with what and 
     "pair.cancel",
     "pair.configure",
     "pair.remove",
+    "pair.replace",
     "pair.rotate",
     "job.cancel",
     "alert.configure",

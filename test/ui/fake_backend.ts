@@ -313,6 +313,7 @@ export class FakeBackend implements Backend {
       }, actor),
     cancel: (actor) => this.#pair("pair.cancel", { step: "none" }, actor),
     remove: (actor) => this.#pair("pair.remove", { step: "none" }, actor),
+    replace: (actor) => this.#pair("pair.replace", { step: "none" }, actor),
     rotate: (actor) => this.#pair("pair.rotate", this.state.pair.pairing, actor),
     configure: (settings: PairSettings, actor) => {
       this.#called("pair.configure", [settings], actor);

@@ -263,7 +263,9 @@ Deno.test("what cannot be undone asks for the password again, on the way in and 
     assert.equal(page.status, 303, path);
     assert.equal(page.to, `/reauthenticate?next=${encodeURIComponent(path)}`);
   }
-  for (const path of ["/pair/remove", "/settings/users/ann/remove", "/settings/tokens/x/remove"]) {
+  for (
+    const path of ["/pair/remove", "/pair/replace", "/settings/users/ann/remove", "/settings/tokens/x/remove"]
+  ) {
     assert.match((await s.post(path, {})).to ?? "", /^\/reauthenticate/);
   }
   assert.equal(s.backend.calls.some(({ method }) => method === "pair.remove"), false);

@@ -96,6 +96,16 @@ export function pairRoutes(define: Define, deps: WebDeps): void {
     answer: pairView,
   }, ({ actor }) => backend.pair.rotate(actor));
   define({
+    method: "post",
+    path: "/pair/replace",
+    tag,
+    summary: "The other node is off for good, and will never come back with its disks as they are: " +
+      "it is refused from now on, and VMs that run here alone run on until there is a new pair",
+    permission: "administer",
+    fresh: true,
+    answer: pairView,
+  }, ({ actor }) => backend.pair.replace(actor));
+  define({
     method: "delete",
     path: "/pair",
     tag,

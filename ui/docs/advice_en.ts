@@ -16,6 +16,8 @@ export const ADVICE_EN: Readonly<Record<EventCode | AlertCode, string>> = {
     "The file was damaged, for example by a power loss on a disk that lies about its cache. The old one is kept beside it. Check the disk's health (`smartctl -a`).",
   "pair.paired": "The nodes trust each other's certificates now.",
   "pair.removed": "The nodes do not trust each other any more. To protect VMs, pair again.",
+  "pair.replaced":
+    "Pair with the new node now; until then no VM is protected. The old PC must never start again with its disks as they are.",
   "pair.attempt_refused":
     "Somebody typed a wrong or an old code, or the six digits were not confirmed. If it was not you, find out who is on that network.",
   "pair.configured": "Somebody changed lines, LAN, or who decides. VMs take it over as the page says.",
@@ -48,6 +50,8 @@ export const ADVICE_EN: Readonly<Record<EventCode | AlertCode, string>> = {
   "vm.diverged": "Compare what both have, then discard one on the VM's page.",
   "vm.failed": "Read the VM's log, mend the cause, start it again.",
   "vm.runner_restarted": "Its process had ended unexpectedly. If it happens again, make a support bundle.",
+  "vm.relinked":
+    "The VM ran on without a pause. Its copy is made on the other node next; wait until it says Protected.",
   "vm.runner_adopted": "The service was restarted and found the VM running. Nothing to do.",
   "vm.alarm": "The VM's runner says this itself; its text names the cause.",
   "vm.verified":

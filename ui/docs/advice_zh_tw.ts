@@ -14,6 +14,7 @@ export const ADVICE_ZH_TW: Readonly<Record<EventCode | AlertCode, string>> = {
     "檔案損壞，例如磁碟快取不可靠時遇到斷電。舊檔案保留在旁邊。請檢查磁碟健康狀態（`smartctl -a`）。",
   "pair.paired": "兩台主機現在互相信任對方的憑證。",
   "pair.removed": "兩台主機不再互相信任。若要保護虛擬機，請重新配對。",
+  "pair.replaced": "請立即與新主機配對；在此之前虛擬機不受保護。舊電腦絕不可帶著原來的磁碟再次開機。",
   "pair.attempt_refused": "有人輸入錯誤或過期的配對碼，或六位數字沒有被確認。若不是您，請查明誰在該網路上。",
   "pair.configured": "有人變更了線路、區域網路或由誰決定的設定。虛擬機會依頁面說明套用。",
   "pair.stranger":
@@ -41,6 +42,7 @@ export const ADVICE_ZH_TW: Readonly<Record<EventCode | AlertCode, string>> = {
   "vm.diverged": "請比較兩邊的內容，再到虛擬機的頁面捨棄其中一份。",
   "vm.failed": "請查看虛擬機的記錄檔，排除原因後重新啟動。",
   "vm.runner_restarted": "它的執行程式曾意外結束。若再次發生，請產生支援資料包。",
+  "vm.relinked": "虛擬機沒有中斷。接著會在另一台主機建立副本，請等待顯示備援保護中。",
   "vm.runner_adopted": "服務重新啟動後找到了執行中的虛擬機，不需要處理。",
   "vm.alarm": "這是虛擬機執行程式本身的訊息，內容會說明原因。",
   "vm.verified":

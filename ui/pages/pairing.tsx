@@ -121,7 +121,7 @@ function removal(app: Hono<Env>, deps: WebDeps): void {
         <h1>{title}</h1>
         <div class="card">
           <p>
-            <Icon name="warning" /> {t("pair.remove.text", { node: peer })}
+            <Icon name="warning" /> {t(replace ? "pair.replace.sure" : "pair.remove.text", { node: peer })}
           </p>
           {replace && <p>{t("pair.replace.text")}</p>}
           <p>
@@ -129,8 +129,8 @@ function removal(app: Hono<Env>, deps: WebDeps): void {
           </p>
           <div class="actions">
             <PostButton
-              action="/pair/remove"
-              label={t("pair.remove.go", { node: peer })}
+              action={replace ? "/pair/replace" : "/pair/remove"}
+              label={t(replace ? "pair.replace.go" : "pair.remove.go", { node: peer })}
               kind="danger"
               icon="cross"
             />
@@ -143,6 +143,10 @@ function removal(app: Hono<Env>, deps: WebDeps): void {
   app.post("/pair/remove", (c) => {
     checkFresh(c);
     return step(c, deps, (actor) => deps.backend.pair.remove(actor));
+  });
+  app.post("/pair/replace", (c) => {
+    checkFresh(c);
+    return step(c, deps, (actor) => deps.backend.pair.replace(actor));
   });
 }
 

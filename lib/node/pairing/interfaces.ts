@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import type { PairSettings } from "../../model/node.ts";
+import { keptSettings } from "./replacing.ts";
 import type { NodeInterface } from "./types.ts";
 
 const ADDRESSES_MAX = 64;
@@ -16,6 +17,8 @@ export const interfacesSchema = z.object({
     bridge: z.boolean(),
     carrier: z.boolean(),
   })).max(ADDRESSES_MAX),
+  /** What VMs that run there keep (replacing.ts). */
+  kept: keptSettings.nullish(),
 });
 
 function readText(path: string): string | null {

@@ -17,6 +17,8 @@ import { interfacesSchema, propose, readGateway, readInterfaces } from "./interf
 import { Paths } from "./paths.ts";
 import { PairRecord } from "./record.ts";
 import { Rotation } from "./rotate.ts";
+import { checkReplace, keptOf, withKept } from "./replacing.ts";
+import { interrupted, notPaired } from "./says.ts";
 import { SettingsSync } from "./settings.ts";
 import { PairStore } from "./store.ts";
 import {
@@ -73,7 +75,8 @@ class Pairing implements PairControl {
   }
 
   async #start(): Promise<void> {
-    const { version, listen, nodeName, now, places } = this.#options;
+    const options = this.#options;
+    const { version, listen, nodeName, now, places } = options;
     const { heartbeatMs, silentMs, retryMs, startingMs, admission } = this.#limits;
     const addresses = () => this.#interfaces().map(({ address }) => address).slice(0, ADDRESSES_MAX);
     const told = (why: string) =>
@@ -110,7 +113,9 @@ class Pairing implements PairControl {
       interfaces: () => this.#interfaces(),
       bridge: (name) => this.#interfaces().some((card) => card.name === name && card.bridge),
       id: () => this.id,
+      unfit: (settings) => options.unfit?.(settings, { all: this.#store.kept() !== null }) ?? null,
       changed: (byOther) => {
+        this.#store.replaced();
         if (byOther) this.#event("pair.configured", { severity: "info", params: {} });
         this.#know();
       },
@@ -126,7 +131,8 @@ class Pairing implements PairControl {
       },
       expect: (id) => this.#record.expect(id) && this.#know(),
     });
-    channel.answer("pair.interfaces", () => Promise.resolve({ interfaces: this.#interfaces() }));
+    const shared = () => ({ interfaces: this.#interfaces(), kept: this.#store.kept() });
+    channel.answer("pair.interfaces", () => Promise.resolve(shared()));
     channel.answer("pair.remove", () => Promise.resolve(this.#toldToRemove()));
     this.#know();
   }
@@ -154,6 +160,10 @@ class Pairing implements PairControl {
 
   keyFile(): string | null {
     return this.#record.paired ? this.#store.keyFile : null;
+  }
+
+  keyId(): string | null {
+    return this.#store.keyId();
   }
 
   clockOffsetMs(): number | null {
@@ -200,9 +210,18 @@ class Pairing implements PairControl {
         if (!(error instanceof ProblemError) || error.code !== "peer_unreachable") throw error;
       });
     }
-    this.#forget();
+    this.#forget(null);
     this.#event("pair.removed", { severity: "info", params: { node: name }, actor });
     return this.view();
+  }
+
+  async replace(actor: string): Promise<PairView> {
+    const { pair } = this.#record;
+    if (pair === null) throw notPaired();
+    checkReplace({ reachable: this.#node.reachable, why: this.#options.mayReplace?.() ?? null });
+    this.#forget(keptOf(this.settings()));
+    this.#event("pair.replaced", { severity: "warning", params: { node: pair.peer.name }, actor });
+    return await Promise.resolve(this.view());
   }
 
   async configure(settings: PairSettings, actor: string): Promise<PairView> {
@@ -215,9 +234,9 @@ class Pairing implements PairControl {
   async suggest(): Promise<{ interfaces: NodeInterface[]; proposals: PairSettings | null }> {
     const interfaces = this.#interfaces();
     if (!this.#record.paired || !this.#node.reachable) return { interfaces, proposals: null };
-    const read = interfacesSchema.safeParse(await this.#node.call("pair.interfaces", {}));
-    const theirs = read.success ? read.data.interfaces : [];
-    return { interfaces, proposals: propose(interfaces, { theirs, gateway: readGateway }) };
+    const { data } = interfacesSchema.safeParse(await this.#node.call("pair.interfaces", {}));
+    const proposals = propose(interfaces, { theirs: data?.interfaces ?? [], gateway: readGateway });
+    return { interfaces, proposals: withKept(proposals, this.#store.kept() ?? data?.kept) };
   }
 
   async rotate(actor: string): Promise<PairView> {
@@ -242,13 +261,7 @@ class Pairing implements PairControl {
     const { name, id } = pair.peer;
     if (!pending) return { step: "paired", peer_name: name, peer_id: id, since: pair.paired_at };
     if (performance.now() < this.#settling) return { step: "joining", address: name };
-    return {
-      step: "failed",
-      code: "interrupted",
-      detail:
-        `the pairing with ${name} was interrupted after it had been confirmed; it is not known whether ${name} has stored it`,
-      hint: "It is finished by itself when the two reach each other. Or pair the two anew.",
-    };
+    return interrupted(name);
   }
 
   #unpaired(): void {
@@ -351,14 +364,15 @@ class Pairing implements PairControl {
     // The answer leaves first: forgetting ends the connection.
     this.#later(async () => {
       await new Promise((resolve) => setTimeout(resolve, 0));
-      this.#forget();
+      this.#forget(null);
       this.#event("pair.removed", { severity: "info", params: { node } });
     });
     return {};
   }
 
-  #forget(): void {
-    this.#record.forget();
+  /** `kept`: VMs run on; also when an attempt to pair with the new node comes to nothing. */
+  #forget(kept = this.#store.kept()): void {
+    this.#record.forget(kept);
     this.#rotation.drop();
     this.#problem = null;
     this.#settling = 0;
@@ -382,8 +396,4 @@ class Pairing implements PairControl {
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
-}
-
-function notPaired(): ProblemError {
-  return new ProblemError("not_paired", { detail: "this node is not paired", hint: "Pair it first." });
 }

@@ -5,6 +5,7 @@ import type { PairSettings } from "../../model/node.ts";
 import type { KnownPeer, Target } from "../peer/greeting.ts";
 import type { SessionPeer } from "../peer/session.ts";
 import type { Compared } from "./handshake.ts";
+import type { KeptSettings } from "./replacing.ts";
 import { keyId } from "./secrets.ts";
 import type { PairStore, StoredPair } from "./store.ts";
 
@@ -95,8 +96,9 @@ export class PairRecord {
     return this.#update(this.#held?.pair.state ?? "paired", { next_id: id });
   }
 
-  forget(): void {
-    this.#store.remove();
+  /** `kept`: VMs run on. */
+  forget(kept: KeptSettings | null): void {
+    this.#store.remove(kept);
     this.#held = null;
   }
 

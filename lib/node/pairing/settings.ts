@@ -25,6 +25,8 @@ export interface SettingsOptions {
   bridge(name: string): boolean;
   /** This node's ID: of two changes with the same revision, that of the node with the smaller ID counts. */
   id(): string;
+  /** Why they do not go together with VMs that run here; null: they do. */
+  unfit(settings: PairSettings): string | null;
   /** They are others now. `byOther`: the other node changed them. */
   changed(byOther: boolean): void;
 }
@@ -185,6 +187,8 @@ export class SettingsSync {
     if (settings.lan !== null && !this.#options.bridge(settings.lan.bridge)) {
       fields.push({ key: "lan.bridge", problem: `${name} has no bridge ${settings.lan.bridge}` });
     }
+    const unfit = fields.length > 0 ? null : this.#options.unfit(settings);
+    if (unfit !== null) fields.push({ key: "", problem: unfit });
     if (fields.length > 0) throw invalid(fields);
   }
 

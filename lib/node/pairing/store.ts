@@ -3,6 +3,7 @@
  *   DATA/pair.json            the other node. "pending": a person has confirmed it on both, and it is not yet known to be stored on both
  *   DATA/pair.key             the pair's secret, 64 hex digits, 0600
  *   DATA/pair_settings.json   links, LAN, arbiter; the greater revision is the newer one
+ *   DATA/pair_kept.json       the other node is being replaced while VMs run: what they keep. The key is then one that nobody else has
  *
  * The key is written first and pair.json names it (key_id), so a crash in between leaves no pair with another pair's key. */
 
@@ -11,7 +12,8 @@ import { makeDurableDirectory } from "../../durable_directory.ts";
 import { moveFile, readTextFile, removeFile, replaceFile } from "../../durable_file.ts";
 import { EdgeError } from "../../errors.ts";
 import { nodeName, pairSettings } from "../../model/node.ts";
-import { keyId } from "./secrets.ts";
+import { type KeptSettings, keptSettings } from "./replacing.ts";
+import { keyId, random } from "./secrets.ts";
 
 /** The identity that rotate() makes, until the other node accepts it. */
 export const NEXT_IDENTITY = "next";
@@ -59,6 +61,10 @@ export class PairStore {
     return `${this.directory}/pair.json`;
   }
 
+  get #keptFile(): string {
+    return `${this.directory}/pair_kept.json`;
+  }
+
   get #settingsFile(): string {
     return `${this.directory}/pair_settings.json`;
   }
@@ -71,6 +77,10 @@ export class PairStore {
     if (keyId(key) === pair.key_id) return { pair, key };
     // A new pair's key was written, and then power was lost: the old pair was pending, or it would have been removed before.
     if (pair.state === "pending") return null;
+    if (this.kept() !== null) { // the power was lost while the other node was given up
+      this.#forgetPair();
+      return null;
+    }
     throw damaged(this.keyFile, "is not the pair's key");
   }
 
@@ -84,10 +94,37 @@ export class PairStore {
     replaceFile(this.#pairFile, { text: `${JSON.stringify(pair, null, 2)}\n`, mode: 0o600 });
   }
 
-  /** Forgets the other node, and all that was agreed with it. */
-  remove(): void {
+  /** Forgets the other node, and all that was agreed with it. `kept`: VMs run on; they, and their runners when one is started anew, get a key that
+   * nobody else has. */
+  remove(kept: KeptSettings | null = null): void {
+    if (kept === null) {
+      this.#forgetPair();
+      removeFile(this.keyFile);
+      return this.replaced();
+    }
+    replaceFile(this.#keptFile, { text: `${JSON.stringify(kept, null, 2)}\n`, mode: 0o600 });
+    replaceFile(this.keyFile, { text: `${random()}\n`, mode: 0o600 });
+    this.#forgetPair();
+  }
+
+  /** What VMs keep that run on while the other node is being replaced; null: it is not. */
+  kept(): KeptSettings | null {
+    return this.#read(this.#keptFile, keptSettings);
+  }
+
+  /** The new pair is set up. */
+  replaced(): void {
+    removeFile(this.#keptFile);
+  }
+
+  /** Names the key that there is, for whatever pair, without giving it away; null: there is none. */
+  keyId(): string | null {
+    const key = readTextFile(this.keyFile)?.trim() ?? "";
+    return key === "" ? null : keyId(key);
+  }
+
+  #forgetPair(): void {
     removeFile(this.#pairFile);
-    removeFile(this.keyFile);
     removeFile(this.#settingsFile);
     this.unstage();
   }

@@ -65,6 +65,10 @@ export interface PairingOptions {
   now(): number;
   /** Why the pair may not be dissolved now, as a sentence; null: it may. */
   mayRemove(): string | null;
+  /** Why the other node may not be replaced now, as a sentence; null: each VM runs here alone, or is stopped. */
+  mayReplace?(): string | null;
+  /** Why settings do not go together with VMs that run here; null: they do. `all`: with each that runs, not only with those that take them at once. */
+  unfit?(settings: PairSettings, options: { all: boolean }): string | null;
   /** This machine's addresses; by default what the system says. */
   interfaces?(): NodeInterface[];
   limits?: Partial<PairingLimits>;
@@ -84,6 +88,8 @@ export interface PairControl extends PairBackend, AsyncDisposable {
   settings(): PairSettings | null;
   /** The secret of the replication lines, 64 hex digits in DATA/pair.key; null: not paired. */
   keyFile(): string | null;
+  /** Names the key in it; also while there is no pair and VMs run on with a key of their own. */
+  keyId(): string | null;
   /** The other node's clock minus this one's, ms; null: not known. */
   clockOffsetMs(): number | null;
   /** The other node's version; null: not known. */

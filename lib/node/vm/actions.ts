@@ -14,7 +14,8 @@ import {
 } from "../../model/vm.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { freeNumber } from "./host_file.ts";
-import { type Members, missing, notPaired } from "./members.ts";
+import { type Members, missing } from "./members.ts";
+import { notPaired } from "./relinking.ts";
 import { hasVm } from "./phases.ts";
 import type { MetadataWord, VmRecord, VmReport } from "./records.ts";
 import type { RunnerEvent } from "./runner_link.ts";

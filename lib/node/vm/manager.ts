@@ -3,6 +3,7 @@
 import { errorText } from "../../errors.ts";
 import type { Actor, Duplex, VmBackend } from "../../model/backend.ts";
 import { LOCAL_ACTOR } from "../../model/access.ts";
+import type { PairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
 import type { SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../model/vm.ts";
 import { vmName } from "../../model/vm.ts";
@@ -143,6 +144,19 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   /** First ports of the VMs: each has four. */
   ports(): number[] {
     return this.#store.all().flatMap(({ record }) => record.number === null ? [] : [portOf(record.number)]);
+  }
+
+  /** Why the other node may not be replaced now; null: it may. */
+  whyNotReplace(): string | null {
+    return this.#members.whyNotReplace();
+  }
+
+  /** Why the pair's settings do not go together with VMs that run here; null: they do. */
+  unfit(settings: PairSettings, options: { all: boolean }): string | null {
+    return this.#members.relinking.unfit(settings, {
+      ...options,
+      alone: this.#members.reports().filter(({ phase }) => phase === "solo").map(({ name }) => name),
+    });
   }
 
   /** Called when a view may have changed, at most a few times a second. */

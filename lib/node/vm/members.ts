@@ -5,13 +5,12 @@ import type { Params, Severity } from "../../model/sentence.ts";
 import type { EventCode } from "../../model/english.ts";
 import type { VmView } from "../../model/vm.ts";
 import { servedDisks, type VmSpec } from "../../vm/spec.ts";
-import { writeDurableFile } from "../../durable_file.ts";
 import { Asked } from "./asked.ts";
 import { Happenings, vmEvent } from "./happenings.ts";
-import { hostFile } from "./host_file.ts";
 import { type Launcher, ProcessLauncher, SystemdLauncher, underSystemd } from "./launcher.ts";
 import type { VmManagerOptions } from "./options.ts";
 import type { VmRecord, VmReport } from "./records.ts";
+import { Relinking } from "./relinking.ts";
 import { reportOf } from "./report_of.ts";
 import type { RunnerEvent } from "./runner_link.ts";
 import type { VmStore } from "./store.ts";
@@ -40,11 +39,18 @@ export class Members implements AsyncDisposable {
   readonly #furnishing = new Map<string, Promise<void>>();
   readonly #asked = new Map<string, Asked>();
   readonly launcher: Launcher;
+  /** The pair's lines and key, for VMs that run. */
+  readonly relinking: Relinking;
 
   constructor(options: MembersOptions) {
     this.#options = options;
     const { runners } = options.manager;
     const systemd = runners === undefined ? underSystemd() : runners === "systemd";
+    this.relinking = new Relinking({
+      ...{ manager: options.manager, store: options.store, change: options.change },
+      call: (name, command) => this.get(name).call(command),
+      tell: (name, severity, said) => this.tell(name, severity, said),
+    });
     this.launcher = systemd ? new SystemdLauncher() : new ProcessLauncher();
   }
 
@@ -138,6 +144,16 @@ export class Members implements AsyncDisposable {
     return this.#supervisors.get(name)?.hasVm ?? false;
   }
 
+  /** Why the other node may not be replaced now; null: each VM runs here alone, or is stopped. */
+  whyNotReplace(): string | null {
+    const why = this.reports().map(({ name, runner, phase, silent }) => {
+      if (phase === "solo") return silent ? null : `${name}: the other node's runner is heard.`;
+      const wanted = this.#options.store.get(name)?.record.wanted.running === true;
+      return runner === "none" && !wanted ? null : `${name} does not run alone on this node (${phase}).`;
+    });
+    return why.find((one) => one !== null) ?? null;
+  }
+
   /** Makes the images that this node lacks: empty ones, that the first sync fills. One that was here once is never made anew. */
   async furnish(record: VmRecord): Promise<void> {
     // Settings that come and a runner that is started both want it: one after the other, or both would make the same image.
@@ -213,6 +229,8 @@ export class Members implements AsyncDisposable {
       record: () => store.get(name)?.record,
       begin: () => store.get(name)?.local.begin ?? false,
       outdated: () => store.get(name)?.local.host_of !== store.get(name)?.record.starts,
+      relinkDue: () => this.relinking.due(name),
+      relink: () => this.relinking.apply(name),
       launcher: this.launcher,
       runDir: `${manager.places.run}/${name}`,
       dataDir: store.place(name),
@@ -249,18 +267,9 @@ export class Members implements AsyncDisposable {
     const kept = store.get(name);
     if (kept === undefined) throw missing(name);
     const { record, local } = kept;
-    const settings = manager.pairSettings();
-    if (settings === null || record.number === null) throw notPaired();
+    this.relinking.prepare(name);
     await this.furnish(record);
-    const { places, tuning } = manager;
     const place = store.place(name);
-    // What the two runners of a VM agree on stays while it runs: one that is started again must fit the other one.
-    if (local.host_of !== record.starts) {
-      const node = manager.node().name;
-      const { text } = hostFile({ places, node, number: record.number, settings, tuning });
-      writeDurableFile(`${place}/host.toml`, text, 0o600);
-      store.note(name, { host_of: record.starts });
-    }
     return [
       ...manager.self,
       ...["runner", "--times", "--vm", `${place}/vm.toml`, "--host", `${place}/host.toml`],
@@ -272,13 +281,6 @@ export class Members implements AsyncDisposable {
 
 export function missing(name: string): ProblemError {
   return new ProblemError("not_found", { detail: `There is no VM ${name}`, hint: "See the list of VMs." });
-}
-
-export function notPaired(): ProblemError {
-  return new ProblemError("not_paired", {
-    detail: "A VM runs on a pair of nodes, and this one is not paired, or its lines are not set up",
-    hint: "Pair it with the second node first, and say which addresses the two reach each other by.",
-  });
 }
 
 function nothing(record: VmRecord): VmReport {

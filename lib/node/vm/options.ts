@@ -23,6 +23,8 @@ export interface VmManagerOptions {
   recorder: Recorder;
   /** Null: not set up, and no VM can start. */
   pairSettings: () => PairSettings | null;
+  /** Names the key of the lines, as it is now; null: there is none. By default it never changes. */
+  pairKeyId?: () => string | null;
   disks: DiskHooks;
   /** Samples that were kept (lib/observe). */
   history?: (

@@ -3,8 +3,18 @@
 import { hasVm, mayTakeOver } from "./phases.ts";
 import type { RunnerStatus } from "./runner_link.ts";
 
-/** start: the runner. begin: the VM, on this node. end: the runner, by SIGTERM. kill: by SIGKILL. The others are said to the runner. */
-export type Step = "start" | "begin" | "begun" | "stop" | "protect" | "unprotect" | "end" | "kill" | null;
+/** start: the runner. begin: the VM, on this node. relink: the runner gets the pair's lines and key as they are now. end: the runner, by SIGTERM. kill: by SIGKILL. The others are said to the runner. */
+export type Step =
+  | "start"
+  | "begin"
+  | "begun"
+  | "stop"
+  | "protect"
+  | "unprotect"
+  | "relink"
+  | "end"
+  | "kill"
+  | null;
 
 export interface Facts {
   /** There is a process. */
@@ -14,6 +24,8 @@ export interface Facts {
   begin: boolean;
   /** The runner has read another file than the one that counts now. */
   outdated: boolean;
+  /** The pair has other lines, or another key, than the runner. */
+  relink?: boolean;
   /** What the runner said, if that is new enough. */
   status: Pick<RunnerStatus, "phase" | "auto_protect" | "commands"> | null;
   now_ms: number;
@@ -44,6 +56,7 @@ export function plan(facts: Facts): Step {
   if (facts.begin && hasVm(status.phase)) return "begun";
   if (facts.begin && BEGINS.includes(status.phase) && able("start")) return "begin";
   if (!hasVm(status.phase)) return null;
+  if (facts.relink && status.phase === "solo") return "relink";
   if (wanted.protected && status.auto_protect === false) return "protect";
   if (!wanted.protected && status.auto_protect === true && able("unprotect")) return "unprotect";
   return null;

@@ -27,6 +27,8 @@ const localState = z.object({
   peer_id: z.string().default(""),
   /** The start for which this node's host.toml was written. */
   host_of: z.number().int().default(0),
+  /** The lines and the key that this node's runner has; "": not known. */
+  lines: z.string().max(200).default(""),
   /** Images that are here, by their paths: one that is missing later is not made anew. */
   images: z.array(z.string().max(1100)).max(64).default([]),
   switchovers: z.array(switchoverView).max(SWITCHOVERS_MAX).default([]),

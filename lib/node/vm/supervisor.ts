@@ -38,6 +38,10 @@ export interface SupervisorOptions {
   begin(): boolean;
   /** The VM was started anew, with other files than this node's runner has read. */
   outdated(): boolean;
+  /** The pair has other lines, or another key, than this node's runner. */
+  relinkDue(): boolean;
+  /** Gives them to the runner, whose VM runs alone; never throws. */
+  relink(): Promise<void>;
   launcher: Launcher;
   /** RUN/NAME and DATA/vms/NAME. */
   runDir: string;
@@ -199,6 +203,7 @@ export class Supervisor implements AsyncDisposable {
       wanted,
       begin: this.#options.begin(),
       outdated: this.#options.outdated(),
+      relink: this.status?.phase === "solo" && this.#options.relinkDue(),
       status: this.status,
       now_ms,
       start_at_ms: this.#start_at_ms,
@@ -213,6 +218,7 @@ export class Supervisor implements AsyncDisposable {
       this.#signalled = true;
       return this.#process?.signal(step === "end" ? "SIGTERM" : "SIGKILL");
     }
+    if (step === "relink") return await this.#options.relink();
     // Refused: it is looked at again with the next status.
     await this.call(step === "begin" ? "start" : step).catch(() => {});
   }
@@ -300,8 +306,7 @@ export class Supervisor implements AsyncDisposable {
   async #whyEnded(code: number | null): Promise<string> {
     const lines = await this.#options.launcher.log(this.#launch([]), 3).catch(() => []);
     const said = lines.findLast((line) => /error|refused/i.test(line))?.replace(/^\S+Z /, "");
-    // What it said of its VM's end says more than that it ended.
-    return said ?? (this.#failed || (code === null ? "it ended" : `it ended with code ${code}`));
+    return said ?? (code === null ? "it ended" : `it ended with code ${code}`);
   }
 
   #fail(why: string): void {

@@ -19,6 +19,8 @@ export class TestNode implements AsyncDisposable {
   interfaces: NodeInterface[];
   version = "1.0.0";
   mayRemove: string | null = null;
+  mayReplace: string | null = null;
+  unfit: string | null = null;
   #running = false;
 
   private constructor(
@@ -61,6 +63,8 @@ export class TestNode implements AsyncDisposable {
       recorder: records,
       now: Date.now,
       mayRemove: () => this.mayRemove,
+      mayReplace: () => this.mayReplace,
+      unfit: () => this.unfit,
       interfaces: () => this.interfaces,
       limits,
     });

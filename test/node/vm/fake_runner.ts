@@ -20,6 +20,7 @@ if (Deno.readTextFileSync(value("--vm")).includes("broken")) {
 const over = Promise.withResolvers<number>();
 const engine = new StatusPage(new ArrayBuffer(STATUS_BYTES)).read();
 let phase = "waiting";
+let silent = false;
 let auto_protect = !args.includes("--no-protect");
 const go = (to: string, more: Record<string, unknown> = {}) => {
   const from = phase;
@@ -36,7 +37,7 @@ const status = () => ({
   term: 1,
   metadata: null,
   peer: null,
-  silent: false,
+  silent,
   arbiter: { name: "lan", state: "none" },
   auto_protect,
   confirmed_off: false,
@@ -50,6 +51,11 @@ const server = new ControlServer(`${runDir}/runner.sock`, (command, options) => 
     case "start":
       go("solo");
       break;
+    case "relink":
+      Deno.writeTextFileSync(`${place}/relinks`, `${Deno.readTextFileSync(value("--host"))}\0`, {
+        append: true,
+      });
+      break;
     case "protect":
     case "unprotect":
       auto_protect = command === "protect";
@@ -60,6 +66,7 @@ const server = new ControlServer(`${runDir}/runner.sock`, (command, options) => 
       over.resolve(0);
       break;
     case "go":
+      silent = options["silent"] === true;
       go(String(options["to"]), options);
       break;
     case "exit":

@@ -100,7 +100,11 @@ export class Nodes implements AsyncDisposable {
     const pids = (["a", "b"] as const).map((host) => this.pid(host)).filter((pid) => pid > 0);
     for (const manager of this.#open) await manager[Symbol.asyncDispose]();
     for (const pid of pids) {
-      Deno.kill(pid, "SIGKILL");
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // it was about to end
+      }
       while (processId(pid) !== null) await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await Deno.remove(this.directory, { recursive: true });

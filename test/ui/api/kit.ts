@@ -148,6 +148,7 @@ export const ROUTES: readonly RouteCase[] = [
   { method: "post", path: "/pair/cancel", permission: "administer" },
   { method: "put", path: "/pair/settings", permission: "administer", body: settings },
   { method: "get", path: "/pair/suggest", permission: "administer" },
+  { method: "post", path: "/pair/replace", permission: "administer", fresh: true },
   { method: "post", path: "/pair/rotate", permission: "administer", fresh: true },
   { method: "delete", path: "/pair", permission: "administer", fresh: true },
   { method: "get", path: "/vms", permission: "view" },

@@ -42,11 +42,15 @@ export const PAIRING = {
     "If a witness decides: tell it this node's new ID afterwards, or it will refuse this node.",
   "pair.rotate.go": "Make a new identity",
   "pair.replace": "Replace the other node",
-  "pair.replace.text": "Afterwards pair with the new node as the first time.",
+  "pair.replace.sure":
+    "Only when {node} is off for good, and will never start again with its disks as they are. This node refuses it from now on. But if {node} ran a VM alone when it was last on, only your word keeps it from running it again.",
+  "pair.replace.text":
+    "VMs that run on this node run on, without protection. Then pair with the new node as the first time: it gets copies of them while they run, and no client notices.",
+  "pair.replace.go": "{node} is off for good: replace it",
   "pair.replace.more": "How to replace a node, step by step",
   "pair.remove": "Unpair",
   "pair.remove.text":
-    "This node will not trust {node} any more. VMs run on where they run; none is protected until there is a pair again.",
+    "This node will not trust {node} any more. Stop the VMs first; none is protected until there is a pair again.",
   "pair.remove.go": "Forget {node}",
   "pair.own": "This node",
   "pair.own.name": "Name",

@@ -42,10 +42,14 @@ export const ZH_PAIRING: Readonly<Record<keyof typeof PAIRING, string>> = {
   "pair.rotate.witness": "若由見證機決定：更新後請將此主機的新 ID 告知見證機，否則見證機會拒絕此主機。",
   "pair.rotate.go": "產生新的識別",
   "pair.replace": "更換另一台主機",
-  "pair.replace.text": "之後請如同第一次一樣，與新主機配對。",
+  "pair.replace.sure":
+    "僅限 {node} 已永久關機，且絕不會再帶著原來的磁碟開機時使用。這台主機從此一律拒絕它。但若 {node} 最後一次開機時曾單獨執行虛擬機，只有您的保證能防止它再次執行。",
+  "pair.replace.text":
+    "在這台主機上執行的虛擬機會繼續執行，但不受保護。接著請如同第一次一樣與新主機配對：虛擬機執行時就會建立副本，用戶端不受影響。",
+  "pair.replace.go": "{node} 已永久關機：更換",
   "pair.replace.more": "更換主機的詳細步驟",
   "pair.remove": "解除配對",
-  "pair.remove.text": "這台主機將不再信任 {node}。虛擬機會在原處繼續執行；在重新配對之前都不受保護。",
+  "pair.remove.text": "這台主機將不再信任 {node}。請先停止虛擬機；在重新配對之前都不受保護。",
   "pair.remove.go": "忘記 {node}",
   "pair.own": "這台主機",
   "pair.own.name": "名稱",
