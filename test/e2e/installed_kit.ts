@@ -6,7 +6,7 @@ import { Lab } from "../../lib/lab/lab.ts";
 import { NODE_NAMES, pairNodes } from "../../lib/lab/nodes.ts";
 import { ADDRESSES, type Host, HOSTS } from "../../lib/lab/places.ts";
 import { CountingClient } from "../../lib/lab/scene.ts";
-import { exists, ROOT, run } from "../../build/run.ts";
+import { outdated, ROOT, run } from "../../build/run.ts";
 import { BootingHost } from "./systemd_kit.ts";
 
 export const SERVICE = "iservft-edge.service";
@@ -33,9 +33,10 @@ export class InstalledNodes implements AsyncDisposable {
     this.#rest = parts.rest;
   }
 
-  /** Boots both, and installs the program that `deno task build` made. Nothing is paired. */
+  /** Boots both, and installs the program that `deno task build` makes. Nothing is paired. */
   static async open(): Promise<InstalledNodes> {
-    if (!exists(PROGRAM)) await run([Deno.execPath(), "run", "-A", `${ROOT}/build/build.ts`]);
+    const sources = ["lib", "ui", "ffi"].flatMap((part) => filesBelow(`${ROOT}/${part}`));
+    if (outdated(PROGRAM, sources)) await run([Deno.execPath(), "run", "-A", `${ROOT}/build/build.ts`]);
     await using rest = new AsyncDisposableStack();
     const directory = await Deno.makeTempDir({ prefix: "iservft-installed-" });
     rest.defer(() => Deno.remove(directory, { recursive: true }));
@@ -122,6 +123,13 @@ export class InstalledNodes implements AsyncDisposable {
     await this.lab.restore().catch(() => {});
     await this.#rest[Symbol.asyncDispose]();
   }
+}
+
+function filesBelow(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].filter(({ name }) => !name.startsWith(".")).flatMap((entry) => {
+    const path = `${directory}/${entry.name}`;
+    return entry.isDirectory ? filesBelow(path) : [path];
+  });
 }
 
 const FOOTER_BYTES = 64;
