@@ -69,6 +69,14 @@ async function lost(page: Page, web: FakeWeb): Promise<void> {
   await page.waitForFunction("document.querySelector('#connection').textContent === ''");
 }
 
+async function ended(page: Page, web: FakeWeb): Promise<void> {
+  const follows = page.waitForResponse(/\/api\/v1\/stream/);
+  await page.goto(`${web.url}/`);
+  assert.equal((await follows).status(), 200);
+  await web.access.sessions.endAll("ann", "local");
+  await isThere(page, "#connection", "You are not logged in any more");
+}
+
 async function dialogs(page: Page, web: FakeWeb): Promise<void> {
   await page.goto(`${web.url}/vms/press-1`);
   const open = "#switchover a[data-dialog]";
@@ -124,13 +132,15 @@ async function keyboard(page: Page, web: FakeWeb): Promise<void> {
 
 Deno.test({
   name:
-    "what changes is shown by itself, without losing the reader's place; a lost connection is said, and mended",
+    "what changes is shown by itself, without losing the reader's place; a lost connection is said, and mended; so is a session that ended",
   ...unsanitized,
   async fn() {
     await rig(async (page, web) => {
       await shown(page, web);
       web.backend.reset();
       await lost(page, web);
+      web.backend.reset();
+      await ended(page, web);
     }, { scripts: true });
   },
 });

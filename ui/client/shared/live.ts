@@ -121,6 +121,10 @@ function open(url: string): void {
     wantRefresh();
   });
   source.addEventListener("sample", told);
+  // It was refused: the page itself says whether its reader is still signed in.
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) wantRefresh();
+  });
 }
 
 /** The stream's own comments are not seen here, and a machine without power closes nothing: so the node is asked. */
