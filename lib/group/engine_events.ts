@@ -1,6 +1,8 @@
 /** What the engine reports, as the decision knows it. */
 
+import { EngineError } from "../../ffi/engine.ts";
 import type { EngineEvent } from "../../ffi/events.ts";
+import { errorText } from "../errors.ts";
 import type { GroupEvent } from "./types.ts";
 
 /** The decision's event; null for what it does not go by (progress, counters, messages). */
@@ -41,4 +43,11 @@ export function groupEvent(event: EngineEvent): GroupEvent | null {
     default:
       return null;
   }
+}
+
+/** A sync that the engine did not begin. Between the other host's word and this one the last line may have gone: then the VM runs on alone as before. */
+export function syncRefused(error: unknown): GroupEvent {
+  const why = errorText(error);
+  const lineLost = error instanceof EngineError && error.is("ELINK");
+  return lineLost ? { kind: "sync_failed", why, resumable: false } : { kind: "engine_failed", why };
 }

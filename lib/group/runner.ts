@@ -8,7 +8,7 @@ import { errorText, RefusedError } from "../errors.ts";
 import { commandProblem, operatorView } from "./commands.ts";
 import { Correspondence } from "./correspondence.ts";
 import type { Machine } from "../vm/machine.ts";
-import { groupEvent } from "./engine_events.ts";
+import { groupEvent, syncRefused } from "./engine_events.ts";
 import { farewell } from "./farewell.ts";
 import type { Side } from "./last_run.ts";
 import { beginState, step } from "./step.ts";
@@ -244,7 +244,7 @@ export class Runner implements AsyncDisposable {
       call();
     } catch (error) {
       this.#report("alarm", { code: `${what}-refused`, text: errorText(error) });
-      if (what === "sync") this.dispatch({ kind: "engine_failed", why: errorText(error) });
+      if (what === "sync") this.dispatch(syncRefused(error));
     }
   }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { witnessArbiter } from "../../lib/group/arbiter.ts";
+import { ENGINE_ERRORS, EngineError } from "../../ffi/engine.ts";
+import { syncRefused } from "../../lib/group/engine_events.ts";
 import { decideGrant, NO_GRANT } from "../../lib/group/grant.ts";
 import { checkRelink, linesOf, mustBeAlone, yieldsTies } from "../../lib/group/relink.ts";
 import { beginState, step } from "../../lib/group/step.ts";
@@ -136,6 +138,18 @@ Deno.test("a copy that comes back beside nobody does not start by itself, unless
     "one that ran alone: only the operator's word protects from it",
   );
   assert.equal(word().flags, FLAGS.COPY_WHOLE);
+});
+
+Deno.test("a sync that finds no line any more leaves the VM running alone; any other refusal is a failure of the engine", () => {
+  const refused = (name: keyof typeof ENGINE_ERRORS) =>
+    syncRefused(new EngineError("no", { op: "sync the backup", hint: "", code: -ENGINE_ERRORS[name] }));
+  const syncing = stateIn({ kind: "syncing", term: 5, generation: 4, leaving: false });
+  const lost = play(syncing, refused("ELINK"));
+  assert.deepEqual(lost.state.phase, { kind: "syncing", term: 5, generation: 4, leaving: true });
+  assert.deepEqual(lost.actions.map(({ kind }) => kind), ["alarm", "open"]);
+  assert.equal(play(lost.state, { kind: "solo_open", term: 5 }).state.phase.kind, "solo");
+  // The negative control.
+  assert.ok(play(syncing, refused("ESTALE")).actions.some(({ kind }) => kind === "kill_qemu"));
 });
 
 const HOST = `
