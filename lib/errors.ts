@@ -46,10 +46,13 @@ export class InputError extends EdgeError {
   override readonly exitCode: number = 2;
 
   constructor(file: string, problems: readonly InputProblem[]) {
-    const lines = problems.map((p) => `${file}:${p.line}: ${p.key === "" ? "" : `${p.key}: `}${p.problem}`);
+    const at = ({ line }: InputProblem) => line === 0 ? file : `${file}:${line}`;
+    const lines = problems.map((p) => `${at(p)}: ${p.key === "" ? "" : `${p.key}: `}${p.problem}`);
     super(lines.join("\n"), {
       op: `read ${file}`,
-      hint: `Correct ${problems.length === 1 ? "this line" : "these lines"} in ${file}.`,
+      hint: problems.every(({ line }) => line === 0)
+        ? "Say another file, or make this one readable."
+        : `Correct ${problems.length === 1 ? "this line" : "these lines"} in ${file}.`,
     });
     this.problems = problems;
   }

@@ -10,6 +10,11 @@ import { type Noun, runNoun, verb } from "./noun.ts";
 import { progressText } from "./terminal.ts";
 import { plain, table } from "./text.ts";
 
+/** What is ended and was never counted needs no word. */
+function progressOf(job: z.infer<typeof jobView>): string {
+  return job.state !== "running" && job.total <= 0 ? "" : progressText(job).trim();
+}
+
 const id = argument(string({ metavar: "ID" }));
 
 export const noun: Noun = {
@@ -27,7 +32,7 @@ export const noun: Noun = {
           job.kind,
           plain(job.subject),
           job.state,
-          job.error === null ? progressText(job).trim() : plain(`${job.error.detail} (${job.error.hint})`),
+          job.error === null ? progressOf(job) : plain(`${job.error.detail} (${job.error.hint})`),
         ]);
         cli.answer(
           jobs,

@@ -142,11 +142,12 @@ export interface Progress {
 export function progressText({ done, total, unit, rate_per_s, eta_s }: Progress): string {
   if (total <= 0) return "begins";
   const amount = (value: number) => unit === "bytes" ? bytesText(value) : String(Math.round(value));
+  const going = done < total;
   return [
     `${Math.min(100, done / total * 100).toFixed(0).padStart(3)} %`,
     `${amount(done)} of ${amount(total)}`,
-    ...(rate_per_s === null ? [] : [`${amount(rate_per_s)}/s`]),
-    ...(eta_s === null ? [] : [`${durationText(eta_s)} left`]),
+    ...(rate_per_s === null || !going ? [] : [`${amount(rate_per_s)}/s`]),
+    ...(eta_s === null || !going ? [] : [`${durationText(eta_s)} left`]),
   ].join("  ");
 }
 

@@ -30,14 +30,21 @@ function engine(path: string): string {
 
 /** Prints the version, the way in which the program was built, and the engine's ABI. */
 export function run(args: string[], io: CommandIo): Promise<number> {
-  if (args.length > 0) {
+  const json = args.length === 1 && args[0] === "--json";
+  if (args.length > 0 && !json) {
     const help = args.length === 1 && args[0] === "--help";
     (help ? io.out : io.err)(
-      "usage: iservft-edge version\n\nSays the version, how it was built, and the engine's ABI.",
+      "usage: iservft-edge version [--json]\n\nSays the version, how it was built, and the engine's ABI.",
     );
     return Promise.resolve(help ? 0 : 2);
   }
   const { mode, library } = assets();
+  if (json) {
+    io.out(
+      JSON.stringify({ version: VERSION, build: mode, engine: engine(library), deno: Deno.version.deno }),
+    );
+    return Promise.resolve(0);
+  }
   io.out(`iservft-edge ${VERSION} (${mode}; engine: ${engine(library)}; deno ${Deno.version.deno})`);
   return Promise.resolve(0);
 }

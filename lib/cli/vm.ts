@@ -156,7 +156,9 @@ const remove = verb({
     });
     cli.answer(
       { name, deleted: true, disks },
-      () => [`${name} is deleted; its disks are ${disks ? "too" : "kept"}`],
+      () => [
+        `${name} is deleted; ${disks ? "so are the disks that were made for it" : "its disks are kept"}`,
+      ],
     );
   },
 });
@@ -224,11 +226,13 @@ const history = verb({
     });
     const rows = samples.map((it) => [
       new Date(it.t_ms).toISOString(),
-      ...[it.checkpoints_per_s, it.pause_us, it.latency_us, it.out_mbit, it.dirty_pages].map(orDash),
+      ...[it.checkpoints_per_s, it.pause_us, it.latency_us, it.out_mbit, it.dirty_pages].map((value) =>
+        orDash(value === null ? null : Number(value.toFixed(1)))
+      ),
     ]);
     cli.answer(
       samples,
-      () => table([["AT", "CHECKPOINTS/S", "PAUSE US", "LATENCY US", "MBIT/S", "DIRTY PAGES"], ...rows]),
+      () => table([["AT", "CHECKPOINTS/S", "PAUSE µs", "LATENCY µs", "MBIT/S", "DIRTY PAGES"], ...rows]),
     );
   },
 });

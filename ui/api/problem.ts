@@ -27,10 +27,10 @@ export function invalidRequest(error: z.core.$ZodError, where: string): ProblemE
   );
   const first = fields[0];
   return new ProblemError("invalid", {
-    detail: `${where}: ${
+    detail: `${where === "json" ? "" : `${where}: `}${
       first === undefined ? "it cannot be read" : `${first.key || "all"}: ${first.problem}`
     }`,
-    hint: "Correct what `fields` names; /api/v1/reference says what is allowed.",
+    hint: "Correct it; /api/v1/reference of the node says what is allowed.",
     fields,
   });
 }

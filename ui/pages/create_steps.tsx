@@ -106,7 +106,7 @@ function DiskFields({ context, form, index }: StepProps & { index: number }) {
         />
       </div>
       <div class="for-file">
-        <TextField {...path} plain placeholder="/srv/import/old-machine.vmdk" />
+        <TextField {...path} plain placeholder="/srv/iservft-edge/old-machine.vmdk" />
         <p class="hint for-import">{t("create.disk.path.import.hint")}</p>
         <p class="hint for-existing">{t("create.disk.path.existing.hint")}</p>
       </div>
