@@ -3,8 +3,11 @@
 import { type Context, Hono, type Schema } from "hono";
 import type { Access } from "../lib/access/types.ts";
 import { ProblemError } from "../lib/model/problem.ts";
+import { explained } from "../lib/model/problem_english.ts";
 import { problemOf } from "./api/problem.ts";
+import { languageOf } from "./context.ts";
 import type { Env, WebDeps } from "./deps.ts";
+import { translator } from "./i18n/translator.ts";
 import { accountRoutes } from "./pages/account.tsx";
 import { errorPage } from "./pages/error.tsx";
 import { loginRoutes } from "./pages/login.tsx";
@@ -76,8 +79,11 @@ export function createApp(deps: AppDeps): Hono<Env> {
 
   const showError = errorPage(deps);
   const answer = (c: Context<Env>, problem: ProblemError) => {
-    if (c.req.path.startsWith("/api/") || !(c.req.header("accept") ?? "").includes("text/html")) {
-      return problemResponse(problem);
+    if (c.req.path.startsWith("/api/")) return problemResponse(problem);
+    if (!(c.req.header("accept") ?? "").includes("text/html")) {
+      const { message: detail, hint, reason } = problem;
+      const shown = translator(languageOf(c)).explain({ detail, hint, reason: reason ?? undefined });
+      return problemResponse(problem, { shown });
     }
     const target = sentTo(c, { problem, access });
     if (target !== null) return c.redirect(target, 303);
@@ -91,10 +97,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   app.notFound((c) =>
     answer(
       c,
-      new ProblemError("not_found", {
-        detail: `There is nothing at ${JSON.stringify(c.req.path.slice(0, 200))}.`,
-        hint: "Go back to the first page.",
-      }),
+      new ProblemError("not_found", explained("page.absent", { path: JSON.stringify(c.req.path.slice(0, 200)) })),
     )
   );
   return app;

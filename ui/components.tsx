@@ -1,8 +1,7 @@
 /** Small parts that many pages use. */
 
 import type { Child, PropsWithChildren } from "hono/jsx";
-import type { ProblemCode } from "../lib/model/problem.ts";
-import { PROBLEMS } from "../lib/model/problem.ts";
+import { type Explained, type ProblemCode, type ProblemError, PROBLEMS } from "../lib/model/problem.ts";
 import type { Severity, Verdict } from "../lib/model/sentence.ts";
 import type { PageContext } from "./context.ts";
 import { Icon, type IconName, SEVERITY_ICONS } from "./icons.tsx";
@@ -85,23 +84,38 @@ export function Bar(
 }
 
 /** What went wrong, and what to do. */
-export function Problem(
-  { t, code, detail, hint }: { t: Translator; code: string; detail: string; hint: string },
-) {
+export function Problem({ t, code, ...said }: { t: Translator; code: string } & Explained) {
   const known = code in PROBLEMS ? `problem.${code as ProblemCode}` as const : "problem.failed";
   return (
     <div class="problem" role="alert">
       <p class="problem-title">
         <Icon name="critical" /> <span>{t(known)}</span>
       </p>
-      {detail !== "" && <p lang="en" class="said-by-node">{detail}</p>}
-      {hint !== "" && (
-        <p>
-          {t("error.hint")}: <span lang="en" class="said-by-node">{hint}</span>
-        </p>
-      )}
+      <Why t={t} said={said} />
     </div>
   );
+}
+
+/** What was wrong and what to do, in the reader's language where it is known, else as it came. */
+export function Why({ t, said }: { t: Translator; said: Explained }) {
+  const { detail, hint, english } = t.explain(said);
+  const lang = (foreign: boolean) => foreign ? { lang: "en" } : {};
+  return (
+    <>
+      {detail !== "" && <p {...lang(english.detail)} class="said-by-node">{detail}</p>}
+      {hint !== "" && (
+        <p>
+          {t("error.hint")}: <span {...lang(english.hint)} class="said-by-node">{hint}</span>
+        </p>
+      )}
+    </>
+  );
+}
+
+/** An error as what `Problem` shows. */
+export function told(problem: ProblemError): { code: string } & Explained {
+  const { code, message, hint, reason } = problem;
+  return { code, detail: message, hint, ...(reason === null ? {} : { reason }) };
 }
 
 /** Facts: terms and values, side by side. */

@@ -6,6 +6,7 @@ import { may, type Permission, type Principal } from "../lib/model/access.ts";
 import type { Snapshot } from "../lib/model/backend.ts";
 import { ProblemError } from "../lib/model/problem.ts";
 import { snapshotFor } from "./api/redact.ts";
+import { explained } from "../lib/model/problem_english.ts";
 import type { Env, WebDeps } from "./deps.ts";
 import {
   acceptedLanguage,
@@ -74,13 +75,10 @@ export function allowedContext(
   const context = pageContext(c, deps);
   const { principal, snapshot } = context;
   if (principal === null || snapshot === null) {
-    throw new ProblemError("unauthenticated", { detail: "this page needs a login", hint: "Log in." });
+    throw new ProblemError("unauthenticated", explained("access.page"));
   }
   if (!context.may(permission)) {
-    throw new ProblemError("forbidden", {
-      detail: `the role ${principal.role} may not ${permission}`,
-      hint: "Ask an administrator.",
-    });
+    throw new ProblemError("forbidden", explained("access.page_role", { role: principal.role, permission }));
   }
   return { ...context, principal, snapshot };
 }

@@ -3,7 +3,7 @@
 import type { Child, PropsWithChildren } from "hono/jsx";
 import type { z } from "zod";
 import type { ProblemError } from "../lib/model/problem.ts";
-import { Problem } from "./components.tsx";
+import { Problem, told } from "./components.tsx";
 import type { MessageKey } from "./i18n/en.ts";
 import type { Translator } from "./i18n/translator.ts";
 
@@ -214,19 +214,22 @@ export function RadioField(
 export function FormProblem({ t, form }: { t: Translator; form: FormState }) {
   const { problem, errors } = form;
   if (problem !== null) {
-    return <Problem t={t} code={problem.code} detail={problem.message} hint={problem.hint} />;
+    return <Problem t={t} {...told(problem)} />;
   }
   const count = Object.keys(errors).length;
   return count === 0 ? null : <p class="form-problem" role="alert">{t("form.wrong", { count })}</p>;
 }
 
-/** A form sent again with what a ProblemError said of its fields. `rename`: the form's own names. */
+/** A form sent again with what a ProblemError said of its fields, in the reader's language. `rename`: the form's own names. */
 export function refused(
-  values: Readonly<Record<string, string>>,
+  t: Translator,
   problem: ProblemError,
-  rename: (key: string) => string = (key) => key,
+  { values, rename = (key) => key }: {
+    values: Readonly<Record<string, string>>;
+    rename?: (key: string) => string;
+  },
 ): FormState {
   const errors: Record<string, string> = {};
-  for (const field of problem.fields) errors[rename(field.key)] = field.problem;
+  for (const field of problem.fields) errors[rename(field.key)] = t.reason(field.problem) ?? field.problem;
   return { values, errors, problem };
 }

@@ -2,6 +2,7 @@
  * not depend on whether there is such an account. */
 
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import { addressKey } from "./rate.ts";
 
 interface Rule {
@@ -62,10 +63,7 @@ export class Backoff {
     if (!this.#known.has(pair)) keys.push(["name", name]);
     const wait = Math.max(...keys.map((key) => (this.#current(...key)?.until_ms ?? 0) - this.#nowMs()));
     if (wait > 0) {
-      throw new ProblemError("too_many", {
-        detail: "Too many wrong passwords.",
-        hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
-      });
+      throw new ProblemError("too_many", explained("access.backoff", { seconds: Math.ceil(wait / 1000) }));
     }
     const counts = keys.map((key) => this.#failed(...key));
     return {

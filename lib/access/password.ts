@@ -4,6 +4,7 @@
 import { Buffer } from "node:buffer";
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 
 /** What one check costs: 128 * n * r bytes, and time by n * r * p. */
 export interface Cost {
@@ -46,8 +47,7 @@ export function checkNewPassword(password: string, name: string): void {
   const problem = passwordProblem(password, name);
   if (problem === null) return;
   throw new ProblemError("invalid", {
-    detail: `The password ${problem}.`,
-    hint: "Take a longer one: four words that have nothing to do with each other do well.",
+    ...explained("access.password", { problem }),
     fields: [{ key: "password", problem }],
   });
 }
@@ -110,10 +110,7 @@ export class Passwords {
   async #turn(): Promise<void> {
     if (this.#running >= AT_ONCE) {
       if (this.#waiting.length >= WAITING) {
-        throw new ProblemError("too_many", {
-          detail: "Too many are signing in at this moment.",
-          hint: "Try again in a few seconds.",
-        });
+        throw new ProblemError("too_many", explained("access.busy"));
       }
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }

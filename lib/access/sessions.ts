@@ -1,6 +1,7 @@
 /** Sessions: kept here, so that they end when they are ended. The browser has a random secret, the disk its hash. */
 
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { Role, UserView } from "../model/access.ts";
 import { ABSOLUTE_MS, IDLE_MS } from "./changes.ts";
 import { hashOf, instantOf, randomSecret } from "./store.ts";
@@ -146,10 +147,7 @@ export class SessionStore implements Sessions {
   async end(user: string, id: string, actor: string): Promise<void> {
     const { store, audit, changes } = this.#shared;
     if (store.run("delete from sessions where user = ? and id = ?", user, id) === 0) {
-      throw new ProblemError("not_found", {
-        detail: "There is no such session.",
-        hint: "It may have ended by itself.",
-      });
+      throw new ProblemError("not_found", explained("access.session"));
     }
     changes.tell();
     await audit.append({ actor, action: "session.end", subject: user });

@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { UserView } from "../model/access.ts";
 import type { SessionStore } from "./sessions.ts";
 import { hashOf, randomSecret } from "./store.ts";
@@ -44,10 +45,10 @@ export class FirstAdministrator implements Setup {
     const right = expected !== null &&
       timingSafeEqual(new TextEncoder().encode(hashOf(token)), new TextEncoder().encode(hashOf(expected)));
     if (!right || this.#busy) {
-      throw new ProblemError("forbidden", {
-        detail: "This link is not valid, or not any more.",
-        hint: expected === null ? "Sign in." : "Use the newest link that the node's terminal shows.",
-      });
+      throw new ProblemError(
+        "forbidden",
+        explained(expected === null ? "access.link" : "access.link_newest"),
+      );
     }
     this.#busy = true;
     try {

@@ -2,6 +2,7 @@
 
 import type { Principal, Role, TokenView } from "../model/access.ts";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import { hashOf, instantOf, instantOrNull, randomSecret } from "./store.ts";
 import type { TokenCreate, Tokens } from "./types.ts";
 import type { Shared } from "./users.ts";
@@ -51,16 +52,10 @@ export class TokenStore implements Tokens {
     const id = hashOf(hash).slice(0, 16);
     store.transaction(() => {
       if (store.get("select 1 from tokens where name = ?", token.name) !== undefined) {
-        throw new ProblemError("exists", {
-          detail: `There is a token ${token.name} already.`,
-          hint: "Take another name, or remove that one first.",
-        });
+        throw new ProblemError("exists", explained("access.token_exists", { name: token.name }));
       }
       if (store.get<{ n: number }>("select count(*) as n from tokens")!.n >= TOKENS_MAX) {
-        throw new ProblemError("refused", {
-          detail: `There are ${TOKENS_MAX} tokens already.`,
-          hint: "Remove those that nobody uses.",
-        });
+        throw new ProblemError("refused", explained("access.tokens_max", { count: TOKENS_MAX }));
       }
       const expires = token.days === null ? null : nowMs() + token.days * DAY_MS;
       store.run(
@@ -77,7 +72,7 @@ export class TokenStore implements Tokens {
     const { store, audit } = this.#shared;
     const row = store.get<Row>("select * from tokens where id = ?", id);
     if (row === undefined) {
-      throw new ProblemError("not_found", { detail: "There is no such token.", hint: "Look at the list." });
+      throw new ProblemError("not_found", explained("access.no_token"));
     }
     store.run("delete from tokens where id = ?", id);
     this.#shared.changes.tell();

@@ -3,6 +3,7 @@
 import { Secret, TOTP } from "otpauth";
 import qrcode from "qrcode-generator";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import { hashOf, type Store, type UserRow } from "./store.ts";
 import type { Audit, Totp, TotpOffer } from "./types.ts";
 
@@ -102,10 +103,7 @@ export class TotpAccounts implements Totp {
   async confirm(user: string, code: string): Promise<string[]> {
     const offer = this.#offers.get(user);
     if (offer === undefined || offer.until_ms <= this.#options.nowMs()) {
-      throw new ProblemError("invalid", {
-        detail: "No authenticator is being set up.",
-        hint: "Begin again.",
-      });
+      throw new ProblemError("invalid", explained("access.no_totp"));
     }
     const row = { ...this.#known(user), totp: offer.secret, totp_step: 0 };
     const codes = recoveryCodes();
@@ -115,8 +113,7 @@ export class TotpAccounts implements Totp {
         useCode(this.#store, { user: row, code, nowMs: this.#options.nowMs() });
       if (!right) {
         throw new ProblemError("invalid", {
-          detail: "The code is not the one that belongs to this secret now.",
-          hint: "Look at the clocks of this node and of the device, and give the newest code.",
+          ...explained("access.totp_wrong"),
           fields: [{ key: "code", problem: "is wrong" }],
         });
       }
@@ -142,10 +139,7 @@ export class TotpAccounts implements Totp {
   #known(user: string): UserRow {
     const row = this.#store.user(user);
     if (row !== undefined) return row;
-    throw new ProblemError("not_found", {
-      detail: `There is no account ${user}.`,
-      hint: "Look at the list.",
-    });
+    throw new ProblemError("not_found", explained("access.no_user", { name: user }));
   }
 
   #shown(user: string, secret: string): TotpOffer {

@@ -2,6 +2,7 @@
 
 import { may, type Role, type UserView } from "../model/access.ts";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { Backoff } from "./backoff.ts";
 import type { Changes } from "./changes.ts";
 import { checkNewPassword, type Passwords } from "./password.ts";
@@ -101,16 +102,10 @@ export class Accounts implements Users {
   #refuseTaken(name: string): void {
     const { store } = this.#shared;
     if (store.user(name) !== undefined) {
-      throw new ProblemError("exists", {
-        detail: `There is an account ${name} already.`,
-        hint: "Take another name.",
-      });
+      throw new ProblemError("exists", explained("access.user_exists", { name }));
     }
     if (store.get<{ n: number }>("select count(*) as n from users")!.n >= USERS_MAX) {
-      throw new ProblemError("refused", {
-        detail: `There are ${USERS_MAX} accounts already.`,
-        hint: "Remove those that nobody uses.",
-      });
+      throw new ProblemError("refused", explained("access.users_max", { count: USERS_MAX }));
     }
   }
 
@@ -185,10 +180,7 @@ export class Accounts implements Users {
   #row(name: string): UserRow {
     const row = this.#shared.store.user(name);
     if (row !== undefined) return row;
-    throw new ProblemError("not_found", {
-      detail: `There is no account ${name}.`,
-      hint: "Look at the list.",
-    });
+    throw new ProblemError("not_found", explained("access.no_user", { name }));
   }
 
   #refuseLast(row: UserRow, what: string): void {
@@ -198,10 +190,7 @@ export class Accounts implements Users {
       row.name,
     );
     if (others !== undefined) return;
-    throw new ProblemError("refused", {
-      detail: `${row.name} is the last administrator: when it ${what}, nobody can manage this node.`,
-      hint: "Make another account an administrator first.",
-    });
+    throw new ProblemError("refused", explained("access.last_administrator", { name: row.name, what }));
   }
 
   #setPassword(name: string, kept: string): void {
@@ -232,8 +221,5 @@ export async function verifyAgain(
   const subject = user === undefined ? "?" : name;
   await refusals.note(subject, caller.address);
   if (attempt.locked && user !== undefined) events.locked(name, caller.address);
-  throw new ProblemError("unauthenticated", {
-    detail: "Name, password or code is wrong.",
-    hint: "Try again; with an authenticator, give its newest code, or a recovery code.",
-  });
+  throw new ProblemError("unauthenticated", explained("access.wrong"));
 }

@@ -70,7 +70,7 @@ function makeRunDirectory(path: string): void {
 /** Why the pair may not be dissolved; null: it may. */
 function inUse(vms: VmManager | undefined): string | null {
   const running = vms?.views().filter((vm) => vm.state !== "stopped").map((vm) => vm.name) ?? [];
-  return running.length === 0 ? null : `${running.join(", ")} runs or waits under it: stop it first.`;
+  return running.length === 0 ? null : running.join(", ");
 }
 
 /** The parts of the controller. All are closed by `stack`. */

@@ -13,6 +13,9 @@ export const checkView = z.object({
   seen: z.string(),
   why: z.string(),
   fix: z.string(),
+  /** What those four say, as a code of doctor_english.ts and its values, for other languages. Older nodes do not say it. */
+  code: z.string().max(100).optional(),
+  params: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
 });
 export type CheckView = z.infer<typeof checkView>;
 

@@ -1,6 +1,7 @@
 /** What is shown of the two nodes, the paths between them, and who decides. */
 
 import { z } from "zod";
+import { reasonView } from "./problem.ts";
 
 /** A name of a node: what it is called in the pair. */
 export const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, {
@@ -115,7 +116,13 @@ export const pairingView = z.discriminatedUnion("step", [
     confirmed: z.boolean(),
     expires: instant,
   }),
-  z.object({ step: z.literal("failed"), code: z.string(), detail: z.string(), hint: z.string() }),
+  z.object({
+    step: z.literal("failed"),
+    code: z.string(),
+    detail: z.string(),
+    hint: z.string(),
+    reason: reasonView.optional(),
+  }),
   z.object({ step: z.literal("paired"), peer_name: z.string(), peer_id: z.string(), since: instant }),
 ]);
 export type PairingView = z.infer<typeof pairingView>;
@@ -127,6 +134,7 @@ export const pairView = z.object({
   paths: z.array(pathView),
   arbiter: arbiterView.nullable(),
   /** Paired, and yet the other node refuses this one: it is not paired with it any more, has another key, another version. */
-  problem: z.object({ code: z.string(), detail: z.string(), hint: z.string() }).nullable().optional(),
+  problem: z.object({ code: z.string(), detail: z.string(), hint: z.string(), reason: reasonView.optional() })
+    .nullable().optional(),
 });
 export type PairView = z.infer<typeof pairView>;

@@ -1,6 +1,7 @@
 /** What goes wrong, with codes that programs may rely on. Sent as application/problem+json (RFC 9457). */
 
 import { z } from "zod";
+import type { Sentence } from "./sentence.ts";
 
 /** Each code with the HTTP status and the CLI's exit code that belong to it. */
 export const PROBLEMS = {
@@ -23,6 +24,19 @@ export const PROBLEMS = {
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
 
+/** A code of problem_english.ts and its values, as it travels: bounded. */
+export const reasonView = z.object({
+  code: z.string().max(100),
+  params: z.record(z.string().max(100), z.union([z.string().max(4000), z.number()])),
+});
+
+/** What was wrong and what to do, in English; `reason` is the same as a code and its values, for other languages. */
+export interface Explained {
+  detail: string;
+  hint: string;
+  reason?: Sentence | undefined;
+}
+
 /** How a problem travels. `type` names the kind for programs, `title` for people; `code` is the short form of `type`. */
 export const problemView = z.object({
   type: z.string(),
@@ -31,6 +45,8 @@ export const problemView = z.object({
   code: z.string(),
   detail: z.string(),
   hint: z.string(),
+  /** What `detail` and `hint` say, as a code and its values: for programs, and other languages. Left out where there is none. */
+  reason: reasonView.optional(),
   /** Keys of the body that are wrong. */
   fields: z.array(z.object({ key: z.string(), problem: z.string() })).optional(),
 });
@@ -40,17 +56,20 @@ export type ProblemView = z.infer<typeof problemView>;
 export class ProblemError extends Error {
   readonly code: ProblemCode;
   readonly hint: string;
+  /** What it says as a code and its values; null: it has none. */
+  readonly reason: Sentence | null;
   /** Keys of the body that are wrong, with why. */
   readonly fields: readonly { key: string; problem: string }[];
 
   constructor(
     code: ProblemCode,
-    said: { detail: string; hint: string; fields?: readonly { key: string; problem: string }[] },
+    said: Explained & { fields?: readonly { key: string; problem: string }[] },
   ) {
     super(said.detail);
     this.name = "ProblemError";
     this.code = code;
     this.hint = said.hint;
+    this.reason = said.reason ?? null;
     this.fields = said.fields ?? [];
   }
 }

@@ -6,6 +6,11 @@ export type Severity = "ok" | "info" | "warning" | "critical";
 /** Values of a sentence, by name. Numbers are formatted for the language. */
 export type Params = Record<string, string | number>;
 
+/** The names in braces of a pattern: what its values are called. */
+export type Places<Pattern extends string> = Pattern extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Places<Rest>
+  : never;
+
 /** A sentence in no language yet. */
 export interface Sentence<Code extends string = string> {
   code: Code;

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { instant } from "./node.ts";
+import { reasonView } from "./problem.ts";
 
 /** Where a VM is in its life, over both nodes. */
 export const VM_STATES = [
@@ -212,6 +213,6 @@ export const jobView = z.object({
   started: instant,
   ended: instant.nullable(),
   /** What went wrong, and what to do. */
-  error: z.object({ detail: z.string(), hint: z.string() }).nullable(),
+  error: z.object({ detail: z.string(), hint: z.string(), reason: reasonView.optional() }).nullable(),
 });
 export type JobView = z.infer<typeof jobView>;

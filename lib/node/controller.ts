@@ -5,6 +5,7 @@ import type { AlerterContract, ObserverContract } from "../observe/contracts.ts"
 import type { Actor, Backend, Change, PairBackend, Snapshot, VmBackend } from "../model/backend.ts";
 import type { CheckView, DoctorView } from "../model/doctor.ts";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { JobView, VmCreate } from "../model/vm.ts";
 import type { ArbiterWatch } from "./arbiter_watch.ts";
 import type { Jobs } from "./contracts.ts";
@@ -185,10 +186,7 @@ export class Controller implements Backend, Disposable {
   async #create(vm: VmCreate, actor: Actor): Promise<JobView> {
     const { vms, jobs, disks, observer } = this.#parts;
     if (jobs.list().some((job) => job.subject === vm.name && job.state === "running")) {
-      throw new ProblemError("conflict", {
-        detail: `There is work going on for ${vm.name} already`,
-        hint: "Wait until it is done, or cancel it.",
-      });
+      throw new ProblemError("conflict", explained("job.of_vm", { vm: vm.name }));
     }
     vms.checkNew(vm, actor);
     const kind = vm.disks.some((disk) => disk.kind === "import") ? "import" : "create";

@@ -2,7 +2,8 @@
  * removed by whoever made them. */
 
 import { EdgeError } from "../errors.ts";
-import { ProblemError } from "../model/problem.ts";
+import { type Explained, ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { JobView } from "../model/vm.ts";
 import type { Jobs } from "./contracts.ts";
 
@@ -59,10 +60,11 @@ interface Job {
 }
 
 /** What is shown of an error: what was wrong, and what to do. */
-export function errorView(error: unknown): { detail: string; hint: string } {
+export function errorView(error: unknown): Explained {
   const detail = error instanceof Error ? error.message : String(error);
   const hint = error instanceof EdgeError || error instanceof ProblemError ? error.hint : "";
-  return { detail: detail.slice(0, 2000), hint: hint.slice(0, 2000) };
+  const reason = error instanceof ProblemError ? error.reason : null;
+  return { detail: detail.slice(0, 2000), hint: hint.slice(0, 2000), ...(reason === null ? {} : { reason }) };
 }
 
 /** Runs jobs. */
@@ -87,10 +89,10 @@ export class JobRunner implements Jobs, AsyncDisposable {
     this.#forget();
     const running = [...this.#jobs.values()].filter((job) => job.endedMs === null).length;
     if (this.#closed || running >= RUNNING_MAX) {
-      throw new ProblemError("too_many", {
-        detail: this.#closed ? "The node's service is ending" : `${running} jobs are running already`,
-        hint: "Wait until one of them is done, or cancel one.",
-      });
+      throw new ProblemError(
+        "too_many",
+        this.#closed ? explained("job.ending") : explained("job.too_many", { count: running }),
+      );
     }
     const nowMs = this.#nowMs();
     const job: Job = {
@@ -122,16 +124,10 @@ export class JobRunner implements Jobs, AsyncDisposable {
   cancel(id: string): void {
     const job = this.#jobs.get(id);
     if (job === undefined) {
-      throw new ProblemError("not_found", {
-        detail: `There is no job ${JSON.stringify(id.slice(0, 60))}`,
-        hint: "Look at the list: what is over is forgotten after an hour.",
-      });
+      throw new ProblemError("not_found", explained("job.absent", { id: JSON.stringify(id.slice(0, 60)) }));
     }
     if (job.endedMs !== null) {
-      throw new ProblemError("conflict", {
-        detail: `The job is over already: it is ${job.view.state}`,
-        hint: "There is nothing to cancel.",
-      });
+      throw new ProblemError("conflict", explained("job.over", { state: job.view.state }));
     }
     job.abort.abort(new DOMException("It was cancelled", "AbortError"));
   }

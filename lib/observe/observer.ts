@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { english } from "../model/english.ts";
 import type { EventQuery, EventView, NewEvent } from "../model/event.ts";
 import { ProblemError } from "../model/problem.ts";
+import { explained } from "../model/problem_english.ts";
 import type { VmSample } from "../model/vm.ts";
 import type { Observation, ObserverContract, ObserverState, VmTotals } from "./contracts.ts";
 import type { Taken } from "./keeper.ts";
@@ -187,10 +188,13 @@ export class Observer implements ObserverContract {
     try {
       return await this.#thread.ask(question);
     } catch (error) {
-      throw new ProblemError("failed", {
-        detail: `what was kept cannot be read: ${error instanceof Error ? error.message : error}`,
-        hint: `Look at the disk that ${this.#options.directory} is on, and ask again.`,
-      });
+      throw new ProblemError(
+        "failed",
+        explained("observe.unreadable", {
+          why: error instanceof Error ? error.message : String(error),
+          directory: this.#options.directory,
+        }),
+      );
     }
   }
 

@@ -3,6 +3,7 @@
 import type { AlertView } from "../../lib/model/alerts.ts";
 import { english } from "../../lib/model/english.ts";
 import type { NodeView, PairView, PathView } from "../../lib/model/node.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { homeVerdict, whatIf } from "../../lib/model/verdicts.ts";
 import type { Verdict } from "../../lib/model/sentence.ts";
 import type { Backend, Snapshot } from "../../lib/model/backend.ts";
@@ -212,7 +213,7 @@ const PAST: SwitchoverView[] = [
     to: "press-b",
     pause_ms: null,
     ok: false,
-    detail: "the backup did not have the newest epoch within 5 s; the VM went on on press-a",
+    detail: "Protected: safe to lose either machine.",
   },
 ];
 
@@ -259,7 +260,7 @@ export function fakeVms(): VmView[] {
     vm("press-1", {
       state: "protected",
       verdict: verdict("ok", "state.protected", { since: ago(3 * 86400) }),
-      detail: "primary of term 12: epoch 4881207 committed 8 ms ago on line a",
+      detail: "Protected: safe to lose either machine.",
       sample: fakeSample(NOW_MS - 1000),
       last_switchover: PAST[0]!,
       actions: actions(["stop", "unprotect", "switchover", "verify"], {
@@ -275,7 +276,8 @@ export function fakeVms(): VmView[] {
         since: ago(190),
         next: { code: "next.wait_sync", params: { seconds: 74 } },
       }),
-      detail: "primary of term 4: first sync, pass 1",
+      detail:
+        "Syncing (62 % of 22125 MiB, 896 Mbit/s, 74 s left): the VM runs on this host and is not protected yet.",
       memory_mib: 8192,
       vcpus: 4,
       disks: [{ path: "disk0.img", bytes: 32 * GIB }, { path: "/dev/vg0/historian", bytes: 200 * GIB }],
@@ -344,10 +346,12 @@ export function fakeJobs(): JobView[] {
       eta_s: null,
       started: ago(1260),
       ended: ago(1258),
-      error: {
-        detail: "/srv/import/old-scada.vmdk is no vmdk image",
-        hint: "Say the format that it really has: qcow2, vmdk, vhdx or raw.",
-      },
+      error: explained("import.other_format", {
+        path: "/srv/import/old-scada.vmdk",
+        format: "vmdk",
+        is: "a qcow2 image",
+        found: "qcow2",
+      }),
     },
   ];
 }

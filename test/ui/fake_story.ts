@@ -1,9 +1,11 @@
 /** What happened at the fake pair in the last week, what a doctor found there, and who is told. */
 
 import type { AlertSettings } from "../../lib/model/alerts.ts";
-import type { DoctorView } from "../../lib/model/doctor.ts";
+import type { CheckView, DoctorView } from "../../lib/model/doctor.ts";
+import { DOCTOR_ENGLISH, type DoctorCode, doctorTexts } from "../../lib/model/doctor_english.ts";
 import { english } from "../../lib/model/english.ts";
 import type { EventView, NewEvent } from "../../lib/model/event.ts";
+import type { Params } from "../../lib/model/sentence.ts";
 import { ago } from "./fake_data.ts";
 
 const STORY: readonly [seconds: number, event: NewEvent][] = [
@@ -15,13 +17,19 @@ const STORY: readonly [seconds: number, event: NewEvent][] = [
     say("job", "old-scada", "warning", "job.failed", {
       kind: "import",
       subject: "old-scada",
-      why: "/srv/import/old-scada.vmdk is no vmdk image",
+      why: "/srv/import/old-scada.vmdk is no vmdk image, but a qcow2 image",
     }),
   ],
   [86400 + 410, say("link", "b", "ok", "link.up", { line: "b" })],
-  [86400 + 442, say("link", "b", "warning", "link.down", { line: "b", why: "no carrier on enp4s0" })],
+  [
+    86400 + 442,
+    say("link", "b", "warning", "link.down", {
+      line: "b",
+      why: "enp4s0 has no carrier: its cable is out, or the other end is off",
+    }),
+  ],
   [2 * 86400, {
-    ...say("vm", "press-1", "ok", "vm.verified", { result: "no difference in 16777216 blocks" }),
+    ...say("vm", "press-1", "ok", "vm.verified", { result: "byte for byte the same" }),
     actor: "user:ann",
   }],
   [3 * 86400, {
@@ -31,7 +39,10 @@ const STORY: readonly [seconds: number, event: NewEvent][] = [
   [4 * 86400, say("arbiter", "", "ok", "arbiter.reachable", { arbiter: "witness" })],
   [
     4 * 86400 + 61,
-    say("arbiter", "", "warning", "arbiter.lost", { arbiter: "witness", why: "no answer in 3 s" }),
+    say("arbiter", "", "warning", "arbiter.lost", {
+      arbiter: "witness",
+      why: "192.168.40.20 does not answer",
+    }),
   ],
   [5 * 86400, { ...say("user", "chen", "info", "user.created", { user: "chen" }), actor: "user:ann" }],
   [6 * 86400 - 30, say("vm", "press-1", "ok", "vm.protected")],
@@ -62,38 +73,52 @@ export function fakeEvents(): EventView[] {
   }));
 }
 
-/** Three checks, one that failed. */
+function check(
+  node: string,
+  id: string,
+  { state, code, params = {} }: { state: CheckView["state"]; code: DoctorCode; params?: Params },
+): CheckView {
+  const texts = doctorTexts(DOCTOR_ENGLISH, { code, params })!;
+  return { node, id, state, ...texts, fix: state === "ok" ? "" : texts.fix, code, params };
+}
+
+/** Some checks of the kinds that there are, one that failed. */
 export function fakeDoctor(): DoctorView {
+  const line = { line: "Line B", device: "enp4s0" };
+  const cpus = { both: "Both: Intel Core i7-1370PE", only: "only press-a has avx512f, avx512bw" };
   return {
     at: ago(0),
     checks: [
-      {
-        id: "kvm",
-        node: "press-a",
+      check("press-a", "kvm", { state: "ok", code: "kvm.works", params: { cpu: "Nehalem" } }),
+      check("press-a", "port.8443", {
         state: "ok",
-        title: "KVM",
-        seen: "/dev/kvm works",
-        why: "VMs run at full speed.",
-        fix: "",
-      },
-      {
-        id: "link-b.mtu",
-        node: "press-b",
+        code: "port.open",
+        params: { port: "8443", what: "the page" },
+      }),
+      check("press-a", "user", { state: "info", code: "user.root" }),
+      check("press-a", "clock.sync", { state: "unknown", code: "clock.unknown" }),
+      check("press-b", "link-b.mtu", {
         state: "warning",
-        title: "MTU of line b",
-        seen: "1500",
-        why: "Larger frames cost less processor time.",
-        fix: "Set an MTU of 9000 on both ends if the line can carry it.",
-      },
-      {
-        id: "watchdog",
-        node: "press-b",
-        state: "failed",
-        title: "Hardware watchdog",
-        seen: "/dev/watchdog is missing",
-        why: "A machine that hangs is reset by it.",
-        fix: "Load the driver of the board's watchdog, e.g. iTCO_wdt.",
-      },
+        code: "mtu.stuck",
+        params: { ...line, bytes: "9000" },
+      }),
+      check("press-b", "disk.sync", {
+        state: "warning",
+        code: "sync.measured",
+        params: { count: 214, half: "3.10 ms", most: "221 ms" },
+      }),
+      check("press-b", "watchdog", { state: "failed", code: "watchdog.none" }),
+      check("press-a+press-b", "pair.qemu", {
+        state: "warning",
+        code: "pair_qemu.older",
+        params: { both: "press-a: 8.2.1; press-b: 7.2.22", node: "press-b" },
+      }),
+      check("press-a+press-b", "pair.firmware", {
+        state: "warning",
+        code: "pair_firmware.compared",
+        params: { both: "press-a: /usr/share/OVMF/OVMF_CODE.fd (9f2c01ab34de); press-b: none" },
+      }),
+      check("press-a+press-b", "pair.cpu", { state: "info", code: "pair_cpu.features", params: cpus }),
     ],
   };
 }

@@ -1,23 +1,47 @@
 import assert from "node:assert/strict";
+import { DOCTOR_ENGLISH, type DoctorCatalogue } from "../../lib/model/doctor_english.ts";
 import { ENGLISH } from "../../lib/model/english.ts";
+import { explained, PROBLEM_ENGLISH } from "../../lib/model/problem_english.ts";
 import { EN, type MessageKey } from "../../ui/i18n/en.ts";
 import { acceptedLanguage, translator } from "../../ui/i18n/translator.ts";
 import { ZH_TW } from "../../ui/i18n/zh_tw.ts";
-import { KNOWN_REASONS } from "../../ui/i18n/zh_tw/reasons.ts";
+import { ZH_DOCTOR } from "../../ui/i18n/zh_tw/doctor.ts";
+import { SAID_BY_NODES, ZH_PHRASES } from "../../ui/i18n/zh_tw/phrases.ts";
+import { ZH_PROBLEMS } from "../../ui/i18n/zh_tw/problems.ts";
 import { ZH_SENTENCES } from "../../ui/i18n/zh_tw/sentences.ts";
 import { fakeWeb } from "./fake_web.ts";
+import { fakeDoctor } from "./fake_story.ts";
 import { PAGES } from "./page_list.ts";
 
 function places(pattern: string): string[] {
   return [...new Set([...pattern.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!))].sort();
 }
 
+type Texts = Readonly<Record<string, string>>;
+
+/** A catalogue of several texts for each code as one of single texts. */
+function flat(catalogue: Readonly<Record<string, Texts>>): Texts {
+  return Object.fromEntries(
+    Object.entries(catalogue).flatMap(([code, texts]) =>
+      Object.entries(texts).map(([part, text]) => [`${code} ${part}`, text])
+    ),
+  );
+}
+
+function doctor({ checks, seen, fixes }: DoctorCatalogue): Texts {
+  return flat({ ...checks, seen, fixes });
+}
+
+const CATALOGUES: readonly [english: Texts, chinese: Texts][] = [
+  [EN, ZH_TW],
+  [ENGLISH, ZH_SENTENCES],
+  [doctor(DOCTOR_ENGLISH), doctor(ZH_DOCTOR)],
+  [flat(PROBLEM_ENGLISH), flat(ZH_PROBLEMS)],
+  [Object.fromEntries(Object.keys(ZH_PHRASES).map((text) => [text, text])), ZH_PHRASES],
+];
+
 Deno.test("each language fills in the same values, in each text and each sentence", () => {
-  const catalogues: [Readonly<Record<string, string>>, Readonly<Record<string, string>>][] = [
-    [EN, ZH_TW],
-    [ENGLISH, ZH_SENTENCES],
-  ];
-  for (const [english, chinese] of catalogues) {
+  for (const [english, chinese] of CATALOGUES) {
     assert.deepEqual(Object.keys(chinese).sort(), Object.keys(english).sort());
     for (const [key, pattern] of Object.entries(english)) {
       assert.deepEqual(places(chinese[key]!), places(pattern), key);
@@ -27,12 +51,17 @@ Deno.test("each language fills in the same values, in each text and each sentenc
 
 Deno.test("what is said in Chinese is Chinese, in Taiwan's characters and terms", () => {
   const simplified = /[们这为从对时实络软认启动态备证码机网设复单节]/;
-  const mainland = /軟件|網絡|硬盤|內存|信息|默認|服務器|登錄|數據庫|文件夾|打印/;
-  for (const [key, text] of Object.entries({ ...ZH_TW, ...ZH_SENTENCES })) {
-    // Names, units and formats are the same in both; sentences are not.
-    if (!/\p{Script=Han}/u.test(text)) assert.doesNotMatch(text, /[a-z]{3,} [a-z]{2,}/, key);
-    assert.doesNotMatch(text, mainland, key);
-    assert.doesNotMatch(text, simplified, key);
+  const mainland =
+    /軟件|網絡|硬盤|內存|信息|默認|服務器|登錄|數據庫|文件夾|打印|進程|線程|端口|鏡像|缺省|界面|鏈接|宿主/;
+  for (const [, chinese] of CATALOGUES) {
+    for (const [key, text] of Object.entries(chinese)) {
+      // Names, units, formats and commands are the same in both; sentences are not.
+      if (!/\p{Script=Han}/u.test(text)) {
+        assert.doesNotMatch(text, /^(?!echo |ip ).*[a-z]{3,} [a-z]{2,}/, key);
+      }
+      assert.doesNotMatch(text, mainland, key);
+      assert.doesNotMatch(text, simplified, key);
+    }
   }
 });
 
@@ -70,11 +99,62 @@ Deno.test("reasons are said in Chinese where they are known, and nodes still giv
   const failed = { code: "vm.deciding", params: { why: "the other node is not heard" } };
   assert.match(zh.say(failed), /收不到另一台主機的訊號/);
   let said = "";
-  for (const part of ["node/vm", "group"]) {
-    for await (const text of sources(new URL(`../../lib/${part}`, import.meta.url).pathname)) said += text;
-  }
-  const gone = KNOWN_REASONS.filter((reason) => !reason.split("*").every((part) => said.includes(part)));
+  for await (const text of sources(new URL("../../lib", import.meta.url).pathname)) said += text;
+  said = said.replaceAll(/`\s*\+\s*[`"]/g, "");
+  const gone = SAID_BY_NODES.filter((text) =>
+    !text.split(/\{\w+\}|["():;,.]/).every((part) => said.includes(part))
+  );
   assert.deepEqual(gone, []);
+});
+
+Deno.test("what doctor found and why something was refused is said in the reader's language, also without its code", () => {
+  const [en, zh] = [translator("en"), translator("zh-TW")];
+  const full = explained("disk.space", {
+    bytes: "20.0 GiB",
+    directory: "/var/lib/iservft-edge",
+    free: "3.1 GiB",
+    spare: "256.0 MiB",
+  });
+  const shown = zh.explain(full);
+  assert.equal(shown.detail, "/var/lib/iservft-edge 放不下 20.0 GiB：可用 3.1 GiB，且必須保留 256.0 MiB");
+  assert.deepEqual(shown.english, { detail: false, hint: false });
+  assert.equal(en.explain(full).detail, full.detail);
+  // A node of an older version says it without a code; one of a newer version has codes that are not known here.
+  const { detail, hint } = full;
+  assert.deepEqual(zh.explain({ detail, hint }), shown);
+  assert.deepEqual(zh.explain({ detail, hint, reason: { code: "disk.of_tomorrow", params: {} } }), shown);
+  const unknown = { detail: "Of tomorrow.", hint: "Wait.", reason: { code: "of.tomorrow", params: {} } };
+  assert.deepEqual(zh.explain(unknown), {
+    detail: "Of tomorrow.",
+    hint: "Wait.",
+    english: { detail: true, hint: true },
+  });
+  assert.equal(zh.explain({ ...full, reason: { code: "disk.space", params: {} } }).detail, shown.detail);
+
+  const check = fakeDoctor().checks.find(({ id }) => id === "pair.firmware")!;
+  assert.equal(
+    zh.finding(check)!.seen,
+    "press-a：/usr/share/OVMF/OVMF_CODE.fd (9f2c01ab34de)；press-b：無",
+  );
+  assert.equal(en.finding(check)!.seen, check.seen);
+  assert.equal(zh.finding({ ...check, code: "kvm.of_tomorrow" }), null);
+  assert.equal(zh.finding({ ...check, params: {} }), null);
+  const { code: _code, params: _params, ...old } = check;
+  assert.equal(zh.finding(old), null);
+});
+
+Deno.test("each reason of a refusal is known again by its English", () => {
+  const zh = translator("zh-TW");
+  const lost: string[] = [];
+  for (const [code, { detail, hint }] of Object.entries(PROBLEM_ENGLISH)) {
+    for (const text of [detail, hint]) {
+      if (/^\{\w+\}$/.test(text)) continue; // another's words and nothing else
+      const said = zh.reason(text.replace(/\{\w+\}/g, "x7"));
+      if (said === null || !/\p{Script=Han}/u.test(said)) lost.push(`${code}: ${text}`);
+    }
+  }
+  assert.deepEqual(lost, []);
+  assert.equal(zh.reason('{"a": 1}: of tomorrow'), null);
 });
 
 Deno.test("the browser's language is taken by its weight; any Chinese is ours", () => {

@@ -4,33 +4,37 @@ import { z } from "zod";
 import type { Backend } from "../../lib/model/backend.ts";
 import { eventQuery, type EventView, eventView } from "../../lib/model/event.ts";
 import type { WebDeps } from "../deps.ts";
+import { searchEvents } from "../event_search.ts";
+import { LANGUAGES, translator } from "../i18n/translator.ts";
 import { csvRow } from "./csv.ts";
 import type { Define } from "./define.ts";
 import { snapshotFor } from "./redact.ts";
 import { liveStream, type StreamPool } from "./stream.ts";
 
 const tag = "Events";
-const filter = z.strictObject(eventQuery.shape);
+const filter = z.strictObject({
+  ...eventQuery.shape,
+  /** `search` also finds what the page shows in this language. */
+  language: z.enum(LANGUAGES).default("en"),
+});
 /** Most events of one export. */
 const EXPORTED = 100_000;
 const PAGE = 1000;
 const COLUMNS = ["id", "at", "node", "severity", "subject", "name", "code", "text", "actor"] as const;
 
 /** All events that match, newest first, page by page. */
-async function* pages(backend: Backend, query: z.infer<typeof filter>): AsyncGenerator<EventView[]> {
+async function* pages(backend: Backend, asked: z.infer<typeof filter>): AsyncGenerator<EventView[]> {
+  const { language, ...query } = asked;
+  const t = translator(language);
   let before = query.before;
   for (let left = EXPORTED; left > 0;) {
     const limit = Math.min(PAGE, left);
-    const page = await backend.events.query({
-      ...query,
-      limit,
-      ...(before === undefined ? {} : { before }),
-    });
-    if (page.length > 0) yield page;
-    const last = page.at(-1);
-    if (last === undefined || page.length < limit || last.id === before) return;
-    before = last.id;
-    left -= page.length;
+    const part = { ...query, limit, ...(before === undefined ? {} : { before }) };
+    const { events, next } = await searchEvents(t, part, { backend });
+    if (events.length > 0) yield events;
+    if (next === null || next === before) return;
+    before = next;
+    left -= events.length;
   }
 }
 
@@ -100,7 +104,8 @@ export function eventRoutes(define: Define, deps: WebDeps & { pool: StreamPool }
     permission: "view",
     query: filter,
     answer: z.array(eventView),
-  }, ({ query }) => deps.backend.events.query(query));
+  }, async ({ query: { language, ...query } }) =>
+    (await searchEvents(translator(language), query, deps)).events);
   define({
     method: "get",
     path: "/events/export",

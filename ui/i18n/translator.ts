@@ -4,8 +4,13 @@ import { ENGLISH } from "../../lib/model/english.ts";
 import { fill, type Params, type Sentence } from "../../lib/model/sentence.ts";
 import { EN, type MessageKey } from "./en.ts";
 import { ZH_TW } from "./zh_tw.ts";
-import { zhReason } from "./zh_tw/reasons.ts";
-import { ZH_SENTENCES, ZH_VALUES } from "./zh_tw/sentences.ts";
+import type { CheckView } from "../../lib/model/doctor.ts";
+import { doctorTexts } from "../../lib/model/doctor_english.ts";
+import type { Explained } from "../../lib/model/problem.ts";
+import { knownInChinese, valuesInChinese } from "./zh_tw/known.ts";
+import { ZH_DOCTOR } from "./zh_tw/doctor.ts";
+import { ZH_PROBLEMS } from "./zh_tw/problems.ts";
+import { ZH_SENTENCES } from "./zh_tw/sentences.ts";
 
 /** Languages of the pages. */
 export const LANGUAGES = ["en", "zh-TW"] as const;
@@ -23,8 +28,12 @@ export interface Translator {
   pattern(key: MessageKey): string;
   /** A sentence of the node. One that is not known here is shown as `fallback`, or its code. */
   say(sentence: Sentence, fallback?: string): string;
-  /** A reason that a node gives in English, in the reader's language; null: it is not known here, show the English. */
+  /** A text that a node gives in English, in the reader's language; null: it is not known here, show the English. */
   reason(english: string): string | null;
+  /** Why something was refused or failed. `english`: which of the two are not known here, and shown as they came. */
+  explain(problem: Explained): { detail: string; hint: string; english: { detail: boolean; hint: boolean } };
+  /** What doctor found; null: a node of another version found it, show its English. */
+  finding(check: CheckView): { title: string; seen: string; why: string; fix: string } | null;
   number(value: number, digits?: number): string;
   percent(ratio: number): string;
   /** 1000-based: 14.6 GB. */
@@ -100,19 +109,47 @@ export function translator(language: Language, timeZone?: string): Translator {
   function say(sentence: Sentence, fallback?: string): string {
     const pattern = (language === "zh-TW" ? ZH_SENTENCES : ENGLISH)[sentence.code];
     if (pattern === undefined) return fallback ?? sentence.code;
-    const params = { ...sentence.params };
-    if (language === "zh-TW") {
-      for (const [name, words] of Object.entries(ZH_VALUES)) {
-        const word = words[String(params[name])];
-        if (word !== undefined) params[name] = word;
-      }
-      if (typeof params.why === "string") params.why = zhReason(params.why) ?? params.why;
-    }
+    const params = language === "zh-TW" ? valuesInChinese(sentence.params) : sentence.params;
     try {
       return fill(pattern, params, number);
     } catch {
       // A node of another version may leave a value out: its own words are better than an error page.
       return fallback ?? sentence.code;
+    }
+  }
+  function reason(english: string): string | null {
+    return language === "zh-TW" ? knownInChinese(english) : english;
+  }
+  function explain({ detail, hint, reason: why }: Explained) {
+    if (language === "en") return { detail, hint, english: { detail: false, hint: false } };
+    const pattern = why === undefined ? undefined : ZH_PROBLEMS[why.code as keyof typeof ZH_PROBLEMS];
+    try {
+      if (pattern !== undefined && why !== undefined) {
+        const params = valuesInChinese(why.params);
+        const put = (text: string) => fill(text, params, number);
+        return { detail: put(pattern.detail), hint: put(pattern.hint), english: { detail: false, hint: false } };
+      }
+    } catch {
+      // As above: it left a value out.
+    }
+    // A page's own words are Chinese already.
+    const own = (text: string) => text === "" || /\p{Script=Han}/u.test(text) ? text : knownInChinese(text);
+    const [known, what] = [own(detail), own(hint)];
+    return {
+      detail: known ?? detail,
+      hint: what ?? hint,
+      english: { detail: known === null, hint: what === null },
+    };
+  }
+  function finding(check: CheckView) {
+    const { title, seen, why, fix, code, params } = check;
+    if (language === "en") return { title, seen, why, fix };
+    if (code === undefined || params === undefined) return null;
+    try {
+      const texts = doctorTexts(ZH_DOCTOR, { code, params: valuesInChinese(params) });
+      return texts === null ? null : { ...texts, fix: fix === "" ? "" : texts.fix };
+    } catch {
+      return null;
     }
   }
   function duration(seconds: number): string {
@@ -134,7 +171,9 @@ export function translator(language: Language, timeZone?: string): Translator {
     language,
     pattern: (key: MessageKey) => messages[key],
     say,
-    reason: (english: string) => language === "zh-TW" ? zhReason(english) : english,
+    reason,
+    explain,
+    finding,
     number,
     percent: (ratio: number) =>
       new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(ratio),

@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import { newPassword, PASSWORD_MAX } from "../../lib/access/types.ts";
 import type { UserView } from "../../lib/model/access.ts";
 import { ProblemError, PROBLEMS } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { pageContext } from "../context.ts";
 import type { Env } from "../deps.ts";
 import { LANGUAGES } from "../i18n/translator.ts";
@@ -27,10 +28,7 @@ import type { AccessPagesDeps } from "./login.tsx";
 function own(c: Context<Env>, deps: AccessPagesDeps): UserView {
   const user = deps.access.users.get(c.var.session?.user ?? "");
   if (user !== null) return user;
-  throw new ProblemError("forbidden", {
-    detail: `${c.var.principal?.name ?? "nobody"} is no account.`,
-    hint: "Sign in with name and password.",
-  });
+  throw new ProblemError("forbidden", explained("access.no_account", { name: c.var.principal?.name ?? "nobody" }));
 }
 
 /** Which form had a problem. */

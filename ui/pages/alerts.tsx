@@ -3,7 +3,7 @@
 import { type Context, Hono } from "hono";
 import { type AlertChannel, type AlertSettings, alertSettings } from "../../lib/model/alerts.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
-import { Badge, ButtonLink, Card, Said } from "../components.tsx";
+import { Badge, ButtonLink, Card, Reason, Said } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import {
@@ -66,7 +66,9 @@ function ChannelItem(
           <Badge t={t} severity={tried.ok ? "ok" : "critical"}>
             {t(tried.ok ? "alerts.test.ok" : "alerts.test.failed")}
           </Badge>{" "}
-          <span lang="en" class="said-by-node">{tried.detail}</span>
+          <span class="said-by-node">
+            <Reason t={t} text={tried.detail} />
+          </span>
         </p>
       )}
       <div class="actions">
@@ -296,7 +298,7 @@ async function saveChannel(c: Context<Env>, deps: WebDeps) {
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     c.status(409);
-    return channelPage(c, deps, { form: refused(values, error, (key) => key.split(".").at(-1)!), before });
+    return channelPage(c, deps, { form: refused(t, error, { values, rename: (key) => key.split(".").at(-1)! }), before });
   }
   return c.redirect("/settings/alerts", 303);
 }

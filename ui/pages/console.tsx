@@ -2,6 +2,7 @@
 
 import { type Context, Hono } from "hono";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { allowedContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import type { MessageKey } from "../i18n/en.ts";
@@ -68,10 +69,7 @@ function consolePage(c: Context<Env>, deps: WebDeps, { name, kind }: { name: str
   const { t, snapshot } = context;
   const vm = snapshot.vms.find((vm) => vm.name === name);
   if (vm === undefined) {
-    throw new ProblemError("not_found", {
-      detail: `there is no VM "${name.slice(0, 40)}"`,
-      hint: "Look at the list of VMs.",
-    });
+    throw new ProblemError("not_found", explained("page.no_vm", { name: JSON.stringify(name.slice(0, 40)) }));
   }
   const title = t("console.title", { vm: name, kind: t(`console.${kind}`) });
   const missing = vm[kind] ? vm.runs_on === null ? "console.stopped" : null : `console.no_${kind}` as const;

@@ -147,7 +147,7 @@ async function advance(c: Context<Env>, deps: WebDeps, mode: Mode) {
     return c.redirect(`/jobs/${job.id}`, 303);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    const form = refused(values, error, fieldOf);
+    const form = refused(t, error, { values, rename: fieldOf });
     const first = Object.keys(form.errors)[0];
     return show(first === undefined ? "review" : stepOf(first), form);
   }

@@ -1,6 +1,6 @@
 /** The wizard's steps as they are seen. */
 
-import { Bar, ButtonLink, Card, Facts } from "../components.tsx";
+import { Bar, ButtonLink, Card, Facts, Why } from "../components.tsx";
 import type { PageContext } from "../context.ts";
 import { CheckField, type FormState, SelectField, TextField } from "../forms.tsx";
 import type { Translator } from "../i18n/translator.ts";
@@ -293,10 +293,7 @@ export function JobCard({ context, id }: { context: PageContext; id: string }) {
       </div>
       {error !== null && (
         <div class="problem" role="alert">
-          <p lang="en" class="said-by-node">{error.detail}</p>
-          <p>
-            {t("error.hint")}: <span lang="en" class="said-by-node">{error.hint}</span>
-          </p>
+          <Why t={t} said={error} />
         </div>
       )}
       {state === "running" && <p class="hint">{t("job.leave")}</p>}

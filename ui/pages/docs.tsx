@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import { raw } from "hono/html";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { DOC_NAMES, DocLibrary, docName, type DocPage } from "../docs/library.ts";
@@ -73,10 +74,7 @@ export function docRoutes(deps: WebDeps): Hono<Env> {
   const open = (context: PageContext, name: string) => {
     const known = docName(name);
     if (known === undefined) {
-      throw new ProblemError("not_found", {
-        detail: `the documentation has no page "${name.slice(0, 60)}"`,
-        hint: "Look at its contents: /docs",
-      });
+      throw new ProblemError("not_found", explained("page.no_document", { name: JSON.stringify(name.slice(0, 60)) }));
     }
     const pages = library.all(context.t);
     const page = library.page(known, context.t);

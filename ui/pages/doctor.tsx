@@ -20,20 +20,23 @@ const SEVERITY: Readonly<Record<CheckView["state"], Severity>> = {
 
 function Check({ context, check }: { context: PageContext; check: CheckView }) {
   const { t } = context;
+  const known = t.finding(check);
+  const { title, seen, why, fix } = known ?? check;
+  const lang = known === null ? { lang: "en" } : {};
   return (
     <li class="check-item" id={`${check.node}-${check.id}`}>
       <p class="check-title">
-        <strong lang="en">{check.title}</strong> <span class="check-node">{check.node}</span>
+        <strong {...lang}>{title}</strong> <span class="check-node">{check.node}</span>
       </p>
-      <p lang="en" class="check-seen">{check.seen}</p>
+      <p {...lang} class="check-seen">{seen}</p>
       {check.state !== "ok" && (
         <dl class="check-more">
           <dt>{t("doctor.why")}</dt>
-          <dd lang="en">{check.why}</dd>
-          {check.fix !== "" && (
+          <dd {...lang}>{why}</dd>
+          {fix !== "" && (
             <>
               <dt>{t("doctor.fix")}</dt>
-              <dd lang="en">{check.fix}</dd>
+              <dd {...lang}>{fix}</dd>
             </>
           )}
         </dl>

@@ -2,7 +2,8 @@
 
 import type { Context } from "hono";
 import { ProblemError, PROBLEMS } from "../../lib/model/problem.ts";
-import { ButtonLink, Problem } from "../components.tsx";
+import { explained } from "../../lib/model/problem_english.ts";
+import { ButtonLink, Problem, told } from "../components.tsx";
 import { pageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Page } from "../layout.tsx";
@@ -11,17 +12,14 @@ import { Page } from "../layout.tsx";
  * it. */
 export function errorPage(deps: WebDeps): (c: Context<Env>, error: unknown) => Response | Promise<Response> {
   return function errorPage(c, error) {
-    const problem = error instanceof ProblemError ? error : new ProblemError("failed", {
-      detail: "Something went wrong inside this node.",
-      hint: "Look into the node's log (journalctl -u iservft-edge), and try again.",
-    });
+    const problem = error instanceof ProblemError ? error : new ProblemError("failed", explained("page.broken"));
     const context = pageContext(c, deps);
     const { t } = context;
     c.status(PROBLEMS[problem.code].status);
     return c.html(
       <Page context={context} title={t("error.title")}>
         <h1>{t("error.title")}</h1>
-        <Problem t={t} code={problem.code} detail={problem.message} hint={problem.hint} />
+        <Problem t={t} {...told(problem)} />
         <p class="actions">
           <ButtonLink href="/" icon="home">{t("error.home")}</ButtonLink>
         </p>

@@ -5,6 +5,7 @@ import { EVENT_SUBJECTS, type EventQuery, eventQuery, type EventView } from "../
 import { actorText, Badge, ButtonLink, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
+import { eventText, searchEvents } from "../event_search.ts";
 import { type FormState, freshForm, issueText, SelectField, TextField } from "../forms.tsx";
 import { Page } from "../layout.tsx";
 import type { Translator } from "../i18n/translator.ts";
@@ -35,7 +36,7 @@ export function EventRow({ context, event }: { context: PageContext; event: Even
         {event.subject === "vm" ? <a href={`/vms/${event.name}`}>{subject}</a> : subject}
       </td>
       <td data-label={t("events.text")} class="event-text">
-        {t.say({ code: event.code, params: event.params }, event.text)}
+        {eventText(t, event)}
         {event.actor !== null && (
           <span class="event-actor">{t("events.by", { who: actorText(t, event.actor) })}</span>
         )}
@@ -127,18 +128,18 @@ export function eventPageRoutes(deps: WebDeps): Hono<Env> {
     const context = allowedContext(c, deps, "view");
     const { t } = context;
     const { form, query } = askedOf(c.req.query(), t);
-    const events = await deps.backend.events.query(query);
-    const last = events.at(-1);
+    const { events, next } = await searchEvents(t, query, deps);
+    const language: Record<string, string> = query.search === undefined ? {} : { language: t.language };
     const heads = ["at", "severity", "subject", "text", "node", "code"] as const;
     return c.html(
       <Page context={context} title={t("nav.events")} current="events" wide>
         <div class="page-head">
           <h1>{t("nav.events")}</h1>
           <p class="actions">
-            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "csv" })} icon="down">
+            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "csv", ...language })} icon="down">
               CSV
             </ButtonLink>
-            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "json" })} icon="down">
+            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "json", ...language })} icon="down">
               JSON
             </ButtonLink>
           </p>
@@ -154,10 +155,10 @@ export function eventPageRoutes(deps: WebDeps): Hono<Env> {
             </tbody>
           </table>
         </div>
-        {events.length === 0 && <p>{t("events.none")}</p>}
+        {events.length === 0 && <p>{t(next === null ? "events.none" : "events.none_yet")}</p>}
         <p class="actions">
-          {events.length === LIMIT && last !== undefined && (
-            <ButtonLink href={addressOf("/events", query, { before: String(last.id) })}>
+          {next !== null && (
+            <ButtonLink href={addressOf("/events", query, { before: String(next) })}>
               {t("events.older")}
             </ButtonLink>
           )}

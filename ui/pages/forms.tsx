@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import { ProblemError } from "../../lib/model/problem.ts";
 import { PASSWORD_MAX, PASSWORD_MIN } from "../../lib/access/types.ts";
-import { Problem } from "../components.tsx";
+import { Problem, told } from "../components.tsx";
 import type { Env } from "../deps.ts";
 import type { MessageKey } from "../i18n/en.ts";
 import type { Translator } from "../i18n/translator.ts";
@@ -100,7 +100,7 @@ export function Wrong({ t, problem }: { t: Translator; problem: ProblemError | n
     ? "access.wait"
     : null;
   if (usual === null) {
-    return <Problem t={t} code={problem.code} detail={problem.message} hint={problem.hint} />;
+    return <Problem t={t} {...told(problem)} />;
   }
   return (
     <div class="problem" role="alert">

@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Snapshot } from "../../lib/model/backend.ts";
 import type { JobView, VmAction, VmView } from "../../lib/model/vm.ts";
-import { Ago, Badge, Bar, ButtonLink, Card, Problem, When } from "../components.tsx";
+import { Ago, Badge, Bar, ButtonLink, Card, Problem, When, Why } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { Icon, type IconName, SEVERITY_ICONS } from "../icons.tsx";
@@ -217,9 +217,7 @@ function JobRow({ context, job }: { context: Seen; job: JobView }) {
         </>
       )}
       {job.error !== null && (
-        <p lang="en" class="said-by-node">
-          {job.error.detail}. {job.error.hint}
-        </p>
+        <Why t={t} said={job.error} />
       )}
     </li>
   );

@@ -2,7 +2,7 @@
 
 import { type Context, Hono } from "hono";
 import { ProblemError } from "../../lib/model/problem.ts";
-import { Card, Facts, Problem } from "../components.tsx";
+import { Card, Facts, Problem, told } from "../components.tsx";
 import { allowedContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import { type FormState, freshForm, refused, textFields } from "../forms.tsx";
@@ -54,10 +54,10 @@ async function pairPage(c: Context<Env>, deps: WebDeps, shown: Shown = {}) {
       </p>
       <h1>{t("pair.title")}</h1>
       {shown.problem !== undefined && (
-        <Problem t={t} code={shown.problem.code} detail={shown.problem.message} hint={shown.problem.hint} />
+        <Problem t={t} {...told(shown.problem)} />
       )}
       {refusedBy !== null && refusedBy !== undefined && (
-        <Problem t={t} code={refusedBy.code} detail={refusedBy.detail} hint={refusedBy.hint} />
+        <Problem t={t} {...refusedBy} />
       )}
       <PairingCard context={context} pairing={pairing} />
       {choosing && <NoneStep context={context} form={shown.join ?? freshForm()} />}
@@ -202,7 +202,7 @@ export function pairingRoutes(deps: WebDeps): Hono<Env> {
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       c.status(409);
-      return await pairPage(c, deps, { join: refused(values, error), problem: error });
+      return await pairPage(c, deps, { join: refused(t, error, { values }), problem: error });
     }
     return c.redirect("/pair", 303);
   });
@@ -219,7 +219,7 @@ export function pairingRoutes(deps: WebDeps): Hono<Env> {
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       c.status(409);
-      return await pairPage(c, deps, { links: refused(values, error) });
+      return await pairPage(c, deps, { links: refused(t, error, { values }) });
     }
     return c.redirect("/pair", 303);
   });

@@ -143,7 +143,7 @@ function FailedStep({ context, pairing }: StepProps<"failed">) {
   const { t } = context;
   return (
     <>
-      <Problem t={t} code={pairing.code} detail={pairing.detail} hint={pairing.hint} />
+      <Problem t={t} {...pairing} />
       <div class="actions">
         <PostButton action="/pair/cancel" label={t("retry")} kind="primary" />
       </div>

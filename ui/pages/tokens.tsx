@@ -121,7 +121,7 @@ async function createToken(c: Context<Env>, deps: AccessDeps) {
     );
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    return failed(refused(values, error), 409);
+    return failed(refused(t, error, { values }), 409);
   }
 }
 

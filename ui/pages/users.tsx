@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import { userChange, userCreate } from "../../lib/access/types.ts";
 import type { UserView } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { Ago, Badge, ButtonLink } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
 import type { Env } from "../deps.ts";
@@ -119,10 +120,7 @@ function userPage(c: Context<Env>, deps: AccessDeps, shown: { name: string; form
   const { t } = context;
   const user = deps.access.users.get(shown.name);
   if (user === null) {
-    throw new ProblemError("not_found", {
-      detail: `there is no account "${shown.name.slice(0, 40)}"`,
-      hint: "Look at the list of accounts.",
-    });
+    throw new ProblemError("not_found", explained("page.no_account", { name: JSON.stringify(shown.name.slice(0, 40)) }));
   }
   const form = shown.form ?? freshForm({ role: user.role });
   const path = `/settings/users/${user.name}`;
@@ -177,7 +175,7 @@ async function createUser(c: Context<Env>, deps: AccessDeps) {
     await deps.access.users.create(checked.data, principal.name);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    return failed(refused(values, error), 409);
+    return failed(refused(t, error, { values }), 409);
   }
   return c.redirect("/settings/users", 303);
 }
@@ -205,7 +203,7 @@ async function changeUser(c: Context<Env>, deps: AccessDeps, name: string) {
     await deps.access.users.change(name, checked.data, principal.name);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    return failed(refused(values, error), 409);
+    return failed(refused(t, error, { values }), 409);
   }
   return c.redirect("/settings/users", 303);
 }

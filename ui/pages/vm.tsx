@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import type { Snapshot } from "../../lib/model/backend.ts";
 import type { EventView } from "../../lib/model/event.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import type { SwitchoverView, VmAction, VmView } from "../../lib/model/vm.ts";
 import { actorText, ButtonLink, Card, Facts, Reason, Said, When } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
@@ -20,10 +21,7 @@ const POINTS = 300;
 export function vmOf(snapshot: Snapshot, name: string): VmView {
   const vm = snapshot.vms.find((vm) => vm.name === name);
   if (vm !== undefined) return vm;
-  throw new ProblemError("not_found", {
-    detail: `There is no VM ${JSON.stringify(name.slice(0, 64))}.`,
-    hint: "Look at the list on the home page; it may have been deleted.",
-  });
+  throw new ProblemError("not_found", explained("page.no_vm", { name: JSON.stringify(name.slice(0, 64)) }));
 }
 
 interface Shown {
@@ -41,7 +39,9 @@ function Status({ context, vm }: Shown) {
       {vm.detail !== null && (
         <details id="status-detail">
           <summary>{t("vm.detail")}</summary>
-          <p lang="en" class="said-by-node muted">{vm.detail}</p>
+          <p class="said-by-node muted">
+            <Reason t={t} text={vm.detail} />
+          </p>
         </details>
       )}
     </Card>
@@ -176,7 +176,9 @@ function Past({ context, done }: { context: PageContext; done: readonly Switchov
                   {detail !== "" && (
                     <details class="why">
                       <summary>{t("vm.detail")}</summary>
-                      <p lang="en">{detail}</p>
+                      <p>
+                        <Reason t={t} text={detail} />
+                      </p>
                     </details>
                   )}
                 </td>

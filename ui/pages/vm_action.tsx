@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import { z } from "zod";
 import type { Permission } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { VM_ACTIONS, type VmAction, type VmView } from "../../lib/model/vm.ts";
 import { ButtonLink, Reason } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
@@ -18,10 +19,7 @@ const actionParam = z.enum(VM_ACTIONS);
 function actionOf(text: string): VmAction {
   const action = actionParam.safeParse(text);
   if (action.success) return action.data;
-  throw new ProblemError("not_found", {
-    detail: `There is no action ${JSON.stringify(text.slice(0, 40))}.`,
-    hint: "Open the VM's page, and choose one there.",
-  });
+  throw new ProblemError("not_found", explained("page.no_action", { name: JSON.stringify(text.slice(0, 40)) }));
 }
 
 function needs(action: VmAction): Permission {
@@ -86,7 +84,7 @@ async function perform(
   }
   if (action === "switchover") {
     const done = await deps.backend.vm.switchover(name, actor);
-    if (!done.ok) throw new ProblemError("failed", { detail: done.detail, hint: "Read the VM's log." });
+    if (!done.ok) throw new ProblemError("failed", explained("vm.switchover", { why: done.detail }));
     const detail = done.pause_ms === null
       ? t("act.done", { action: t("act.switchover") })
       : `${t("vm.switchover.pause", { value: done.pause_ms })} (${done.from} → ${done.to})`;
@@ -120,10 +118,7 @@ export function vmActionRoutes(deps: WebDeps): Hono<Env> {
     const { principal, t } = context;
     const { name } = vmOf(context.snapshot, c.req.param("name"));
     if (GRAVE.has(action) && !principal.fresh) {
-      throw new ProblemError("reauthenticate", {
-        detail: "This asks for the password again.",
-        hint: "Give the password of the account that is signed in, then repeat.",
-      });
+      throw new ProblemError("reauthenticate", explained("access.again"));
     }
     const form = await c.req.parseBody();
     const disks = form.disks === "yes";

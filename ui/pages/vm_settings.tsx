@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import type { Principal } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import { NIC_MODELS, type VmSettings, type VmView } from "../../lib/model/vm.ts";
 import { ButtonLink, Card } from "../components.tsx";
 import { allowedContext, type PageContext } from "../context.ts";
@@ -199,10 +200,7 @@ async function change(
 ): Promise<FormState | null> {
   const { settings } = vm;
   if (settings == null) {
-    throw new ProblemError("invalid", {
-      detail: `${vm.name}: its file cannot be read`,
-      hint: "Look at its log.",
-    });
+    throw new ProblemError("invalid", explained("vm.file_unreadable", { name: vm.name }));
   }
   const { spec, errors } = readForm(values, { vm, settings, t: context.t });
   if (Object.keys(errors).length > 0) return { values, errors, problem: null };
@@ -216,7 +214,7 @@ async function change(
     return null;
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    return refused(values, error, fieldOf);
+    return refused(context.t, error, { values, rename: fieldOf });
   }
 }
 

@@ -5,6 +5,7 @@ import type { MiddlewareHandler } from "hono";
 import { addressKey, RateLimiter } from "../../lib/access/rate.ts";
 import type { Access } from "../../lib/access/types.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import type { Env } from "../deps.ts";
 import { remoteOf } from "./authenticate.ts";
 import type { HostList } from "./hosts.ts";
@@ -49,10 +50,7 @@ export function checkRequest(options: { hosts: HostList; nowMs(): number }): Mid
       const wait = rate.take(addressKey(remote));
       if (wait > 0) {
         c.header("retry-after", String(Math.ceil(wait / 1000)));
-        throw new ProblemError("too_many", {
-          detail: "Too many requests from this address.",
-          hint: "Ask less often; what changes is pushed by event streams.",
-        });
+        throw new ProblemError("too_many", explained("access.too_often"));
       }
     }
     await next();
@@ -64,16 +62,10 @@ export function keepStrangersOut(access: Access): MiddlewareHandler<Env> {
   return async function keepStrangersOut(c, next) {
     const remote = c.get("remote");
     if (remote !== "unix" && !isLoopback(remote) && access.setup.needed()) {
-      throw new ProblemError("forbidden", {
-        detail: "This node has no administrator yet, and is set up from the machine itself only.",
-        hint: "Open the link that its terminal shows, on that machine.",
-      });
+      throw new ProblemError("forbidden", explained("access.unset"));
     }
     if (c.get("principal") === null && !isPublic(c.req.path)) {
-      throw new ProblemError("unauthenticated", {
-        detail: "Nobody is signed in.",
-        hint: "Sign in, or send an API token.",
-      });
+      throw new ProblemError("unauthenticated", explained("access.stranger"));
     }
     await next();
   };

@@ -1,6 +1,8 @@
 /** Errors as the API sends them: application/problem+json (RFC 9457). */
 
 import { type ProblemCode, ProblemError, PROBLEMS } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
+import type { Sentence } from "../../lib/model/sentence.ts";
 
 /** The body of a problem. */
 export interface ProblemBody {
@@ -10,6 +12,8 @@ export interface ProblemBody {
   code: ProblemCode;
   detail: string;
   hint: string;
+  /** What `detail` and `hint` say, as a code and its values. */
+  reason?: Sentence;
   fields?: readonly { key: string; problem: string }[];
 }
 
@@ -37,10 +41,10 @@ export function asProblem(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
   // EdgeError's text is written for people; anything else may hold anything.
   const edge = error instanceof Error && "op" in error && "hint" in error;
-  return new ProblemError("failed", {
-    detail: edge ? error.message : "Something unexpected went wrong in this node.",
-    hint: edge ? String(error.hint) : "Look at the service's log, and try again.",
-  });
+  return new ProblemError(
+    "failed",
+    edge ? { detail: error.message, hint: String(error.hint) } : explained("page.unexpected"),
+  );
 }
 
 /** The body that says it. */
@@ -53,13 +57,14 @@ export function problemBody(problem: ProblemError): ProblemBody {
     code: problem.code,
     detail: problem.message,
     hint: problem.hint,
+    ...(problem.reason === null ? {} : { reason: problem.reason }),
     ...(problem.fields.length > 0 ? { fields: problem.fields } : {}),
   };
 }
 
-/** The response that says it. */
-export function problemResponse(error: unknown): Response {
-  const body = problemBody(asProblem(error));
+/** The response that says it. `more`: what our own page is told beside it. */
+export function problemResponse(error: unknown, more: Record<string, unknown> = {}): Response {
+  const body = { ...problemBody(asProblem(error)), ...more };
   const headers: Record<string, string> = {
     "content-type": "application/problem+json",
     "cache-control": "no-store",

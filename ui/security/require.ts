@@ -3,26 +3,21 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { may, type Permission, type Principal } from "../../lib/model/access.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import type { Env } from "../deps.ts";
 
 /** Whoever asks; throws when nobody is known. */
 export function principalOf(c: Context<Env>): Principal {
   const principal = c.get("principal") ?? null;
   if (principal !== null) return principal;
-  throw new ProblemError("unauthenticated", {
-    detail: "Nobody is signed in.",
-    hint: "Sign in, or send an API token.",
-  });
+  throw new ProblemError("unauthenticated", explained("access.stranger"));
 }
 
 /** Throws unless they may. */
 export function checkPermission(c: Context<Env>, permission: Permission): Principal {
   const principal = principalOf(c);
   if (may(principal.role, permission)) return principal;
-  throw new ProblemError("forbidden", {
-    detail: `${principal.name} is ${principal.role}, and may not do this.`,
-    hint: "Ask an administrator for another role.",
-  });
+  throw new ProblemError("forbidden", explained("access.role", { name: principal.name, role: principal.role }));
 }
 
 /** Throws unless the password was given within the last five minutes. A token and the local socket need none; where a `person` is wanted

@@ -1,8 +1,9 @@
 /** Whether a raw image or a block device that is here already can be a VM's disk: nothing else may use it. */
 
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { checkSize } from "./files.ts";
-import { magicProblem } from "./magic.ts";
+import { beginsAs } from "./magic.ts";
 
 /** A disk that a VM has. */
 export interface UsedDisk {
@@ -45,22 +46,45 @@ function minor(device: number): number {
   return (device & 0xff) | ((device >>> 12) & 0xfff00);
 }
 
-function refused(path: string, said: { what: string; hint: string }): ProblemError {
-  return new ProblemError("conflict", { detail: `${path} ${said.what}`, hint: said.hint });
+function refused(said: Explained): ProblemError {
+  return new ProblemError("conflict", said);
 }
 
+/** What uses a device. */
+type Use = { kind: "mounted"; place: string } | { kind: "swap" } | { kind: "held"; holders: string };
+
 /** Where a device is mounted or used as swap; undefined: nowhere. */
-function deviceUse(device: string, kernel: KernelView): string | undefined {
+function deviceUse(device: string, kernel: KernelView): Use | undefined {
   for (const line of (kernel.read("/proc/self/mountinfo") ?? "").split("\n")) {
     const fields = line.split(" ");
-    if (fields[2] === device) return `is mounted at ${fields[4]}`;
+    if (fields[2] === device) return { kind: "mounted", place: fields[4] ?? "" };
   }
   const name = /^DEVNAME=(.*)$/m.exec(kernel.read(`/sys/dev/block/${device}/uevent`) ?? "")?.[1];
   const swaps = (kernel.read("/proc/swaps") ?? "").split("\n").map((line) => line.split(/\s+/)[0]);
-  if (name !== undefined && swaps.includes(`/dev/${name}`)) return "is used as swap";
+  if (name !== undefined && swaps.includes(`/dev/${name}`)) return { kind: "swap" };
   const holders = kernel.list(`/sys/dev/block/${device}/holders`);
-  if (holders.length > 0) return `is part of ${holders.join(", ")} (LVM, RAID or encryption)`;
+  if (holders.length > 0) return { kind: "held", holders: holders.join(", ") };
   return undefined;
+}
+
+/** `part`: the partition of it that is used; null: itself. */
+function useText(path: string, part: string | null, use: Use): Explained {
+  switch (use.kind) {
+    case "mounted": {
+      const { place } = use;
+      return part === null
+        ? explained("disk.mounted", { path, place })
+        : explained("disk.part_mounted", { path, part, place });
+    }
+    case "swap":
+      return part === null ? explained("disk.swap", { path }) : explained("disk.part_swap", { path, part });
+    case "held": {
+      const { holders } = use;
+      return part === null
+        ? explained("disk.held", { path, holders })
+        : explained("disk.part_held", { path, part, holders });
+    }
+  }
 }
 
 function deviceProblem(path: string, rdev: number, kernel: KernelView): ProblemError | undefined {
@@ -71,13 +95,10 @@ function deviceProblem(path: string, rdev: number, kernel: KernelView): ProblemE
     const which = name === null ? device : kernel.read(`${top}/${name}/dev`)?.trim() ?? "";
     const use = deviceUse(which, kernel);
     if (use === undefined) continue;
-    return refused(path, {
-      what: name === null ? use : `has a partition, ${name}, that ${use}`,
-      hint: "Give a device that nothing on this node uses; whatever is on it becomes the VM's.",
-    });
+    return refused(useText(path, name, use));
   }
   if (kernel.read(`${top}/ro`)?.trim() === "1") {
-    return refused(path, { what: "is read-only", hint: "Give a device that can be written." });
+    return refused(explained("disk.read_only", { path }));
   }
   return undefined;
 }
@@ -85,10 +106,7 @@ function deviceProblem(path: string, rdev: number, kernel: KernelView): ProblemE
 function fileProblem(path: string, found: Deno.FileInfo, kernel: KernelView): ProblemError | undefined {
   for (const name of kernel.list("/sys/block").filter((block) => block.startsWith("loop"))) {
     if (kernel.read(`/sys/block/${name}/loop/backing_file`)?.trim() === path) {
-      return refused(path, {
-        what: `is in use: /dev/${name} shows it`,
-        hint: `Detach it first: losetup -d /dev/${name}`,
-      });
+      return refused(explained("disk.loop", { path, name }));
     }
   }
   const device = `${major(found.dev).toString(16).padStart(2, "0")}:${
@@ -100,10 +118,9 @@ function fileProblem(path: string, found: Deno.FileInfo, kernel: KernelView): Pr
   );
   if (lock === undefined) return undefined;
   const pid = Number(lock.trim().split(/\s+/)[4]);
-  return refused(path, {
-    what: `is in use: ${pid > 0 ? `process ${pid}` : "another program"} has a lock on it`,
-    hint: "Shut down the VM or program that uses it.",
-  });
+  return refused(
+    pid > 0 ? explained("disk.locked", { path, pid: `${pid}` }) : explained("disk.locked_unknown", { path }),
+  );
 }
 
 /** Size of a file or block device that can be written. */
@@ -114,10 +131,7 @@ export function diskBytes(path: string): number {
   } catch (error) {
     const code = (error as { code?: unknown }).code;
     if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
-    throw new ProblemError("invalid", {
-      detail: `${path} may not be written by the node's service`,
-      hint: "Let it write the image (chown, chmod), or copy it elsewhere.",
-    });
+    throw new ProblemError("invalid", explained("disk.not_writable", { path }));
   }
 }
 
@@ -135,30 +149,19 @@ export function checkExisting(
     found = Deno.statSync(real);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new ProblemError("not_found", {
-      detail: `${path} is not there`,
-      hint: "Give the path of an image or device of this node, or let a new disk be made.",
-    });
+    throw new ProblemError("not_found", explained("disk.absent", { path }));
   }
   const device = found.isBlockDevice === true;
   if (!found.isFile && !device) {
-    throw new ProblemError("invalid", {
-      detail: `${path} is neither a file nor a block device`,
-      hint: "Give a raw image, or a device such as /dev/vg0/press-1.",
-    });
+    throw new ProblemError("invalid", explained("disk.kind", { path }));
   }
   refuseUsed(real, options.used);
   const problem = device ? deviceProblem(path, found.rdev ?? 0, kernel) : fileProblem(real, found, kernel);
   if (problem !== undefined) throw problem;
   const bytes = diskBytes(real);
   checkSize(path, bytes);
-  const wrong = magicProblem(real, "raw");
-  if (wrong !== undefined && !device) {
-    throw new ProblemError("invalid", {
-      detail: `${path} is no raw image: it ${wrong.what.replace("is no raw image, but ", "begins as ")} does`,
-      hint: "Import it instead, with the format that it has.",
-    });
-  }
+  const is = device ? undefined : beginsAs(real);
+  if (is !== undefined) throw new ProblemError("invalid", explained("disk.not_raw", { path, is }));
   return { path: real, bytes, device };
 }
 
@@ -174,7 +177,7 @@ export function refuseUsed(path: string, used: readonly UsedDisk[]): void {
   const found = Deno.statSync(path);
   const other = used.find((disk) => same(path, { found, other: disk.path }));
   if (other === undefined) return;
-  throw refused(path, { what: `is a disk of ${other.vm} already`, hint: "Give each VM disks of its own." });
+  throw refused(explained("disk.of_vm", { path, vm: other.vm }));
 }
 
 function same(path: string, { found, other }: { found: Deno.FileInfo; other: string }): boolean {

@@ -3,6 +3,7 @@
 import { statfsSync } from "node:fs";
 import { basename, dirname } from "node:path/posix";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** What a disk of a VM may have: the engine's own bounds. */
 export const DISK_BYTES_MAX = 16 * 2 ** 40;
@@ -27,16 +28,16 @@ export function bytesText(bytes: number): string {
 
 /** Throws ProblemError unless `bytes` is a size that a disk can have. */
 export function checkSize(what: string, bytes: number): void {
-  const hint = `A disk has 512 bytes to ${bytesText(DISK_BYTES_MAX)}, in whole sectors of 512 bytes`;
+  const most = bytesText(DISK_BYTES_MAX);
   if (!Number.isSafeInteger(bytes) || bytes < SECTOR || bytes > DISK_BYTES_MAX) {
-    throw new ProblemError("invalid", { detail: `${what} has ${bytes} bytes`, hint: `${hint}.` });
+    throw new ProblemError("invalid", explained("disk.size", { what, bytes: `${bytes}`, most }));
   }
   if (bytes % SECTOR === 0) return;
   const next = Math.ceil(bytes / SECTOR) * SECTOR;
-  throw new ProblemError("invalid", {
-    detail: `${what} has ${bytes} bytes, which is no whole number of sectors`,
-    hint: `${hint}. For an image: truncate -s ${next} FILE.`,
-  });
+  throw new ProblemError(
+    "invalid",
+    explained("disk.sectors", { what, bytes: `${bytes}`, most, next: `${next}` }),
+  );
 }
 
 /** Throws ProblemError unless a disk of `bytes` fits where `directory` is, in full: a guest that fills a disk that its host cannot hold
@@ -44,11 +45,15 @@ export function checkSize(what: string, bytes: number): void {
 export function checkSpace(directory: string, options: { bytes: number; free?: number }): void {
   const { bytes, free = freeBytes(directory) } = options;
   if (bytes + SPARE_BYTES <= free) return;
-  throw new ProblemError("refused", {
-    detail: `${bytesText(bytes)} do not fit in ${directory}: ${bytesText(free)} are free, and ` +
-      `${bytesText(SPARE_BYTES)} must be left`,
-    hint: "Free some space there, or give the VM a smaller disk. It must fit on both nodes.",
-  });
+  throw new ProblemError(
+    "refused",
+    explained("disk.space", {
+      bytes: bytesText(bytes),
+      directory,
+      free: bytesText(free),
+      spare: bytesText(SPARE_BYTES),
+    }),
+  );
 }
 
 /** Syncs a directory, so that the names in it stay. */
@@ -71,10 +76,7 @@ export function isThere(path: string): boolean {
 /** Throws ProblemError exists when something is there already. */
 export function refuseExisting(path: string): void {
   if (!isThere(path)) return;
-  throw new ProblemError("exists", {
-    detail: `${path} is there already`,
-    hint: "Remove or rename it, or use it as an existing disk. Nothing is ever written over.",
-  });
+  throw new ProblemError("exists", explained("disk.there", { path }));
 }
 
 /** A name beside `path` for a file that is not whole yet. */

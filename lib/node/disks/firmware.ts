@@ -1,6 +1,7 @@
 /** UEFI: OVMF as distributions install it, and a VM's own variables. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** Code with the variables that go with it, without secure boot; the first that is there is taken. */
 const PAIRS: readonly (readonly [string, string])[] = [
@@ -36,10 +37,7 @@ export function findOvmf(root = ""): Ovmf | null {
 export function needOvmf(root = ""): Ovmf {
   const found = findOvmf(root);
   if (found !== null) return found;
-  throw new ProblemError("refused", {
-    detail: "UEFI firmware for VMs is not installed on this node",
-    hint: 'Install it on both nodes (Debian, Ubuntu: apt install ovmf), or choose firmware "bios".',
-  });
+  throw new ProblemError("refused", explained("firmware.absent"));
 }
 
 /** Is it UEFI code as a distribution installs it? */
@@ -51,8 +49,5 @@ export function isOvmfCode(path: string): boolean {
 export function freshVariables(ovmf: Ovmf): Uint8Array<ArrayBuffer> {
   const { size } = Deno.statSync(ovmf.vars);
   if (size % 512 === 0 && size > 0 && size <= VARS_MAX) return Deno.readFileSync(ovmf.vars);
-  throw new ProblemError("failed", {
-    detail: `${ovmf.vars} has ${size} bytes, which UEFI variables do not have`,
-    hint: "Install the firmware anew (Debian, Ubuntu: apt install --reinstall ovmf).",
-  });
+  throw new ProblemError("failed", explained("firmware.size", { path: ovmf.vars, bytes: `${size}` }));
 }

@@ -2,7 +2,8 @@
 
 import { dirname } from "node:path/posix";
 import { z } from "zod";
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { checkSize, checkSpace, createSparse, isThere, partOf, publish, refuseExisting } from "./files.ts";
 import { type ImageFormat, magicProblem } from "./magic.ts";
 import { type QemuImgPlace, runQemuImg } from "./qemu_img.ts";
@@ -51,89 +52,57 @@ const info = z.object({
   }).optional(),
 });
 
-function invalid(path: string, said: { what: string; hint: string }): ProblemError {
-  return new ProblemError("invalid", { detail: `${path} ${said.what}`.slice(0, 1000), hint: said.hint });
+function invalid(said: Explained): ProblemError {
+  return new ProblemError("invalid", said);
 }
+
+/** Longest complaint of qemu-img that is passed on. */
+const SAID_MAX = 800;
 
 /** The file itself, without links. */
 function wholeFile(path: string): string {
   // deno-lint-ignore no-control-regex
   if (!path.startsWith("/") || /[\0-\x1f\x7f]/.test(path)) {
-    throw invalid(JSON.stringify(path), {
-      what: "is no absolute path",
-      hint: "Give the whole path of the image.",
-    });
+    throw invalid(explained("import.path", { path: JSON.stringify(path) }));
   }
   try {
     const real = Deno.realPathSync(path);
     if (!Deno.statSync(real).isFile) {
-      throw invalid(path, { what: "is no file", hint: "Give the path of the image file itself." });
+      throw invalid(explained("import.no_file", { path }));
     }
     return real;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new ProblemError("not_found", {
-        detail: `${path} is not there`,
-        hint: "Copy the image to this node, and give its path there.",
-      });
+      throw new ProblemError("not_found", explained("import.absent", { path }));
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw invalid(path, {
-        what: "may not be read",
-        hint: "Let the node's service read it (chmod, chown).",
-      });
+      throw invalid(explained("import.denied", { path }));
     }
     throw error;
   }
 }
 
 /** Why an image that qemu-img has looked at is not taken; undefined: nothing is wrong. */
-export function imageProblem(raw: unknown, format: ImageFormat): { what: string; hint: string } | undefined {
+export function imageProblem(raw: unknown, { path, format }: ImageSource): Explained | undefined {
   const read = info.safeParse(raw);
-  if (!read.success || read.data.format !== format) {
-    return {
-      what: "could not be understood",
-      hint: "Convert it to raw where it comes from, and import that.",
-    };
-  }
+  if (!read.success || read.data.format !== format) return explained("import.not_understood", { path });
   const data = read.data["format-specific"]?.data;
   const backing = read.data["full-backing-filename"] ?? read.data["backing-filename"];
-  const snapshot =
-    "Merge it with what it is based on where it comes from (delete its snapshots), and import the result.";
-  if (backing !== undefined) {
-    return {
-      what: `has only what differs from another image, ${JSON.stringify(backing)}, which is not followed`,
-      hint: snapshot,
-    };
-  }
+  if (backing !== undefined) return explained("import.backing", { path, file: JSON.stringify(backing) });
   if (data?.["data-file"] !== undefined) {
-    return {
-      what: `has its data in another file, ${JSON.stringify(data["data-file"])}, which is not followed`,
-      hint: "Import that file, as raw.",
-    };
+    return explained("import.data_file", { path, file: JSON.stringify(data["data-file"]) });
   }
   if (read.data.encrypted === true || data?.encrypt !== undefined) {
-    return {
-      what: "is encrypted",
-      hint: "Decrypt it where it comes from (qemu-img convert), and import the result.",
-    };
+    return explained("import.encrypted", { path });
   }
-  if (data?.corrupt === true) {
-    return {
-      what: "is marked as damaged",
-      hint: "Repair it where it comes from (qemu-img check -r all), and import the result.",
-    };
-  }
+  if (data?.corrupt === true) return explained("import.marked", { path });
   if (format !== "vmdk") return undefined;
   if (data?.["parent-cid"] !== undefined && data["parent-cid"] !== NO_PARENT) {
-    return { what: "has only what differs from another image, which is not followed", hint: snapshot };
+    return explained("import.parent", { path });
   }
   const kind = data?.["create-type"] ?? "";
   if (VMDK_WHOLE.includes(kind) && (data?.extents?.length ?? 0) === 1) return undefined;
-  return {
-    what: `is a VMDK of kind ${JSON.stringify(kind)}, whose data is in other files, which are not followed`,
-    hint: "Export the disk as one file (in VMware: as OVA or OVF, whose .vmdk is one file), and import that.",
-  };
+  return explained("import.vmdk_kind", { path, kind: JSON.stringify(kind) });
 }
 
 /** What to do about a complaint of qemu-img. */
@@ -158,8 +127,8 @@ function complaintHint(complaints: string): string {
 /** Looks at an image's file alone: quick. Throws ProblemError when it is not there or does not begin as one of its format. */
 export function checkSource({ path, format }: ImageSource): { path: string; bytes: number } {
   const source = wholeFile(path);
-  const wrong = magicProblem(source, format);
-  if (wrong !== undefined) throw invalid(path, wrong);
+  const wrong = magicProblem(source, { path, format });
+  if (wrong !== undefined) throw invalid(wrong);
   return { path: source, bytes: Deno.statSync(source).size };
 }
 
@@ -176,10 +145,8 @@ export async function inspectImage(
     args: (names) => ["info", "-f", format, "--output=json", names.source],
   }, options.place);
   if (looked.code !== 0) {
-    throw invalid(path, {
-      what: `cannot be read: ${looked.complaints}`,
-      hint: complaintHint(looked.complaints),
-    });
+    const said = looked.complaints.slice(0, SAID_MAX);
+    throw invalid(explained("import.unreadable", { path, said, hint: complaintHint(looked.complaints) }));
   }
   let found: unknown;
   try {
@@ -187,8 +154,8 @@ export async function inspectImage(
   } catch {
     found = undefined; // too long, or cut: not understood
   }
-  const problem = imageProblem(found, format);
-  if (problem !== undefined) throw invalid(path, problem);
+  const problem = imageProblem(found, { path, format });
+  if (problem !== undefined) throw invalid(problem);
   const bytes = Math.ceil(info.parse(found)["virtual-size"] / SECTOR) * SECTOR;
   checkSize(`The disk in ${path}`, bytes);
   if (format !== "raw") {
@@ -200,10 +167,7 @@ export async function inspectImage(
     }, options.place);
     if (checked.code !== 0 && checked.code !== 3) { // 3: leaked clusters, which harm nothing
       const said = checked.complaints.slice(0, 300);
-      throw invalid(path, {
-        what: `is damaged or cut off: ${said}`,
-        hint: "Copy it again, and compare its checksum.",
-      });
+      throw invalid(explained("import.damaged", { path, said }));
     }
   }
   return { path: source, format, bytes };
@@ -242,17 +206,20 @@ export async function importDisk(
       ...(signal ? { signal } : {}),
     }, place);
     if (done.code !== 0) {
-      throw new ProblemError("failed", {
-        detail: `${image.path} could not be converted: ${done.complaints}`.slice(0, 1000),
-        hint: complaintHint(done.complaints),
-      });
+      const said = done.complaints.slice(0, SAID_MAX);
+      const hint = complaintHint(done.complaints);
+      throw new ProblemError("failed", explained("import.not_converted", { path: image.path, said, hint }));
     }
     if (place.jail !== null) Deno.chownSync(part, Deno.uid()!, Deno.gid()!);
     if (file.statSync().size !== bytes) {
-      throw new ProblemError("failed", {
-        detail: `${image.path} became a disk of ${file.statSync().size} bytes instead of ${bytes}`,
-        hint: "Import it again; if that does not help, convert it to raw where it comes from.",
-      });
+      throw new ProblemError(
+        "failed",
+        explained("import.wrong_size", {
+          path: image.path,
+          found: `${file.statSync().size}`,
+          bytes: `${bytes}`,
+        }),
+      );
     }
     await file.sync();
     signal?.throwIfAborted();

@@ -1,13 +1,21 @@
 /** What a disk image is by its first bytes. Never used to choose how an image is read, which a guest could then choose by what it writes to
  * its disk: only to refuse an image that is not what a person said. */
 
+import type { Explained } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { DiskCreate } from "../../model/vm.ts";
 
 /** Formats that can be imported. */
 export type ImageFormat = Extract<DiskCreate, { kind: "import" }>["format"];
 
 const HEAD_BYTES = 4096;
-const MAGICS: readonly { text: string; is: string; format?: ImageFormat }[] = [
+interface Magic {
+  text: string;
+  is: string;
+  format?: ImageFormat;
+}
+
+const MAGICS: readonly Magic[] = [
   { text: "QFI\xfb", is: "a qcow2 image", format: "qcow2" },
   { text: "KDMV", is: "a VMDK image", format: "vmdk" },
   { text: "COWD", is: "an old VMDK image of ESX" },
@@ -34,28 +42,28 @@ function head(path: string): string {
   return String.fromCharCode(...bytes.subarray(0, read));
 }
 
-/** What is wrong with calling this file an image of `format`; undefined: nothing that can be seen. */
-export function magicProblem(path: string, format: ImageFormat): { what: string; hint: string } | undefined {
+function magicOf(path: string): Magic | undefined {
   const text = head(path);
-  const found = MAGICS.find((magic) => text.startsWith(magic.text)) ??
-    (text.slice(257, 262) === "ustar"
-      ? { is: "a tar archive (an OVA is one)" } as typeof MAGICS[number]
-      : undefined);
-  if (found?.format === format) return undefined;
-  if (found === undefined) {
-    return format === "raw" ? undefined : {
-      what: `is no ${format} image: it does not begin as one does`,
-      hint: "Say the format that it has, or copy it again if it is damaged.",
-    };
-  }
-  return { what: `is no ${format} image, but ${found.is}`, hint: hintFor(found) };
+  return MAGICS.find((magic) => text.startsWith(magic.text)) ??
+    (text.slice(257, 262) === "ustar" ? { text: "", is: "a tar archive (an OVA is one)" } : undefined);
 }
 
-function hintFor(found: { is: string; format?: ImageFormat }): string {
-  if (found.format !== undefined) return `Say format ${found.format}, if you trust where it is from.`;
-  if (/VMDK/.test(found.is)) {
-    return "Export the disk as one file (in VMware: as OVA or OVF, whose .vmdk is one file), and import that.";
-  }
-  if (/archive|packed/.test(found.is)) return "Unpack it, and import the disk image that is in it.";
-  return "Convert it to qcow2 or raw where it comes from, and import that.";
+/** What a file is by its first bytes, "a VHD image"; undefined: a raw image, or nothing that is known. */
+export function beginsAs(path: string): string | undefined {
+  return magicOf(path)?.is;
+}
+
+/** What is wrong with calling the file at `source` an image of `format`; undefined: nothing that can be seen. `path`: what it is called. */
+export function magicProblem(
+  source: string,
+  { path, format }: { path: string; format: ImageFormat },
+): Explained | undefined {
+  const found = magicOf(source);
+  if (found === undefined) return format === "raw" ? undefined : explained("import.format", { path, format });
+  if (found.format === format) return undefined;
+  const about = { path, format, is: found.is };
+  if (found.format !== undefined) return explained("import.other_format", { ...about, found: found.format });
+  if (/VMDK/.test(found.is)) return explained("import.vmdk_description", about);
+  if (/archive|packed/.test(found.is)) return explained("import.packed", about);
+  return explained("import.foreign", about);
 }

@@ -1,6 +1,7 @@
 /** Makes all the files that a new VM needs on this node, or none: new, imported and existing disks, UEFI variables. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { checkExisting, type UsedDisk } from "./existing.ts";
 import {
@@ -64,10 +65,7 @@ function madePath(vm: Wanted, index: number): string {
 
 function existingPath(path: string, vm: Wanted): { path: string; relative: boolean } {
   if (path.split("/").includes("..") || path === "") {
-    throw new ProblemError("invalid", {
-      detail: `The disk's path ${JSON.stringify(path)} is empty or goes up by ".."`,
-      hint: "Write where the image is.",
-    });
+    throw new ProblemError("invalid", explained("disk.path", { path: JSON.stringify(path) }));
   }
   return path.startsWith("/") ? { path, relative: false } : { path: `${vm.name}/${path}`, relative: true };
 }

@@ -2,6 +2,7 @@
  * the image (read-only), the new disk and the programs of this host, nothing else; so whatever an image refers to is not there. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** Runs one qemu-img. `args` are made from the names that image and target have for it. */
 export interface QemuImgRun {
@@ -186,25 +187,16 @@ export async function runQemuImg(run: QemuImgRun, place: QemuImgPlace): Promise<
 }
 
 function usedUp(run: QemuImgRun): ProblemError {
-  return new ProblemError("invalid", {
-    detail: `qemu-img was ended: it took more than ${
-      Math.ceil(run.cpu_s)
-    } s of processor time, or more memory or time than it may`,
-    hint: "The image is damaged, or made to do harm. Convert it to raw where it comes from, and import that.",
-  });
+  return new ProblemError("invalid", explained("import.limits", { seconds: Math.ceil(run.cpu_s) }));
 }
 
 function noJail(said: string): ProblemError {
-  return new ProblemError("failed", {
-    detail: `Images are read in a jail, and none can be made here: ${said}`,
-    hint:
-      "Run the node's service on the machine itself, as root: a container that it is in takes these rights away.",
-  });
+  return new ProblemError("failed", explained("import.no_jail", { said }));
 }
 
 function cannotRun(said: string): ProblemError {
-  return new ProblemError("failed", {
-    detail: `qemu-img cannot be run: ${said.trim().split("\n").at(-1) ?? ""}`,
-    hint: "Install it with util-linux (Debian, Ubuntu: apt install qemu-utils util-linux).",
-  });
+  return new ProblemError(
+    "failed",
+    explained("import.no_qemu_img", { said: said.trim().split("\n").at(-1) ?? "" }),
+  );
 }

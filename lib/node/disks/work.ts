@@ -2,6 +2,7 @@
 
 import { makeDurableDirectory } from "../../durable_directory.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { userIds } from "../../vm/qemu.ts";
 import { checkExisting, diskBytes, refuseBusyDevice, refuseUsed, type UsedDisk } from "./existing.ts";
@@ -80,10 +81,7 @@ export class Disks {
   async make(path: string, bytes: number): Promise<void> {
     if (!isThere(path)) {
       if (path.startsWith("/dev/")) {
-        throw new ProblemError("not_found", {
-          detail: `${path} is not on this node`,
-          hint: "Make a device of the same name and size on both nodes.",
-        });
+        throw new ProblemError("not_found", explained("disk.device_absent", { path }));
       }
       makeDisk(path, bytes);
       return;
@@ -93,10 +91,10 @@ export class Disks {
     refuseBusyDevice(path);
     const found = diskBytes(path);
     if (found === bytes) return;
-    throw new ProblemError("conflict", {
-      detail: `${path} has ${found} bytes on this node, and ${bytes} on the other`,
-      hint: "Make them equally large, or remove the one that is not needed.",
-    });
+    throw new ProblemError(
+      "conflict",
+      explained("disk.sizes_differ", { path, found: `${found}`, bytes: `${bytes}` }),
+    );
   }
 
   /** Throws ProblemError when what is at `path` (absolute) cannot be a disk, or something uses it. */

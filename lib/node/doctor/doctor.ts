@@ -21,14 +21,14 @@ import {
 import { checkArbiter, checkBridge, checkLines, checkPorts } from "./network.ts";
 import { type DoctorProbes, realProbes } from "./probes.ts";
 import { checkSpaceLeft, checkSyncs } from "./storage.ts";
-import { type DoctorFacts, doctorFacts, type Finding, finding, type Subject } from "./types.ts";
+import { type DoctorFacts, doctorFacts, type Finding, finding, found, type Subject } from "./types.ts";
 
 /** One group of checks, and all of them; what is not there by then is unknown. */
 const GROUP_MS = 3000;
 const ALL_MS = 20_000;
 const PEER_MS = ALL_MS + 2000;
 const METHOD = "doctor.examine";
-const TEXT_MAX = 1000;
+const WHY_MAX = 900;
 
 /** What the checks that could be slow are called, for when they are. */
 const GROUPS: readonly {
@@ -63,12 +63,8 @@ async function within<T>(work: Promise<T>, ms: number, late: (why: string) => T)
 }
 
 function unknown(group: { id: string; title: string }, why: string): Finding[] {
-  return [finding(group.id, "unknown", {
-    title: group.title,
-    seen: `This could not be looked at: ${why}`.slice(0, TEXT_MAX),
-    why: "What is not known may be wrong.",
-    fix: "Try again; if it stays, look at the machine's own logs.",
-  })];
+  const params = { title: group.title, why: why.slice(0, WHY_MAX) };
+  return [finding(group.id, "unknown", found("unlooked.failed", params))];
 }
 
 /** Looks at this node. Never throws; at most 20 s. `groupMs`: what each group of checks may take. */
@@ -163,28 +159,14 @@ export class Doctor {
   }
 
   async #askPeer(): Promise<PeerAnswer | Finding> {
-    const about = {
-      title: "The other node",
-      why: "Whether the two go together can only be said when both were looked at.",
-    };
-    if (this.#peer.peer === null) {
-      return finding("peer", "info", {
-        ...about,
-        seen: "This node is not paired",
-        fix: "Pair it with the second one.",
-      });
-    }
+    if (this.#peer.peer === null) return finding("peer", "info", found("peer.unpaired"));
     try {
       return peerAnswer.parse(await this.#peer.call(METHOD, {}, { timeout_ms: PEER_MS }));
     } catch (error) {
-      const said = error instanceof ProblemError
+      const why = error instanceof ProblemError
         ? error.message
         : "its answer is not understood: it may be of another version";
-      return finding("peer", "failed", {
-        ...about,
-        seen: `It could not be asked: ${said}`.slice(0, TEXT_MAX),
-        fix: "Look whether it has power and its network cables, and that both nodes have the same version.",
-      });
+      return finding("peer", "failed", found("peer.failed", { why: why.slice(0, WHY_MAX) }));
     }
   }
 }

@@ -2,6 +2,12 @@
 
 import { z } from "zod";
 import type { CheckView } from "../../model/doctor.ts";
+import {
+  DOCTOR_ENGLISH,
+  type DoctorCode,
+  type DoctorPlaces,
+  doctorTexts,
+} from "../../model/doctor_english.ts";
 import type { PairSettings, PairView } from "../../model/node.ts";
 
 /** What two nodes compare of themselves. What is not known is null. */
@@ -52,14 +58,27 @@ export interface Subject {
   kernelLease: boolean;
 }
 
+/** Longest text that is said of a finding. */
+const TEXT_MAX = 1000;
+
+/** What was found: a code of doctor_english.ts, and its values. */
+export function found<Code extends DoctorCode>(
+  code: Code,
+  ...[params]: [DoctorPlaces<Code>] extends [never] ? []
+    : [Record<DoctorPlaces<Code>, string | number>]
+): { code: Code; params: Record<string, string | number> } {
+  return { code, params: params ?? {} };
+}
+
 /** Puts a finding together: `fix` is dropped when all is well. */
 export function finding(
   id: string,
   state: CheckView["state"],
-  said: { title: string; seen: string; why: string; fix?: string },
+  said: { code: DoctorCode; params: Record<string, string | number> },
 ): Finding {
-  const fix = state === "ok" ? "" : said.fix ?? "";
-  return { id, state, title: said.title, seen: said.seen, why: said.why, fix };
+  const texts = doctorTexts(DOCTOR_ENGLISH, said)!;
+  const seen = texts.seen.slice(0, TEXT_MAX);
+  return { id, state, ...texts, seen, fix: state === "ok" ? "" : texts.fix, ...said };
 }
 
 /** The value below which `share` of them are. */

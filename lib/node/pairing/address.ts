@@ -1,6 +1,7 @@
 /** What a person types as the other node's address. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { PEER_PORT } from "../peer/messages.ts";
 
 /** Reads HOST or HOST:PORT. Throws ProblemError. */
@@ -10,8 +11,7 @@ export function readAddress(text: string): { host: string; port: number } {
   if (host !== undefined && number > 0 && number < 65536) return { host, port: number };
   const problem = "it is no address; type the other node's IP address or name, such as 192.168.1.12";
   throw new ProblemError("invalid", {
-    detail: `${JSON.stringify(text.slice(0, 80))}: ${problem}`,
-    hint: "The other node shows its addresses beside the code.",
+    ...explained("pair.address", { text: JSON.stringify(text.slice(0, 80)) }),
     fields: [{ key: "address", problem }],
   });
 }

@@ -8,12 +8,20 @@
 
 import { Allowance } from "../../admission.ts";
 import type { PairingView } from "../../model/node.ts";
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { Identity } from "../identity.ts";
 import { openTls } from "../peer/dialler.ts";
 import { idOf, Refused } from "../peer/greeting.ts";
 import { Link } from "../peer/link.ts";
-import { type Introduction, type Offer, type Refusal, TYPE } from "../peer/messages.ts";
+import {
+  type Introduction,
+  type Offer,
+  type Refusal,
+  refusalSaid,
+  refusalText,
+  TYPE,
+} from "../peer/messages.ts";
 import type { PairingVisitor } from "../peer/types.ts";
 import { agree, type Compared, inviteAs, joinAs, readOpener, REFUSAL, stored } from "./handshake.ts";
 import { codeKey, makeCode, mistyped, random, typedCode } from "./secrets.ts";
@@ -65,9 +73,7 @@ type State =
   | Inviting
   | { step: "joining"; address: string; abort: AbortController; link: Link | null }
   | Comparing
-  | { step: "failed"; code: string; detail: string; hint: string };
-
-const AGAIN = "Make a new code, and begin anew.";
+  | { step: "failed"; code: string } & Explained;
 
 export class Attempt implements AsyncDisposable {
   readonly #options: AttemptOptions;
@@ -127,7 +133,7 @@ export class Attempt implements AsyncDisposable {
     key.catch(() => {}); // told where it is waited for
     const expires = now() + limits.inviteMs;
     this.#become({ step: "inviting", code, salt, key, left: limits.attempts, expires, busy: null });
-    this.#expire(limits.inviteMs, "the code was not used in time");
+    this.#expire(limits.inviteMs, explained("pair.code_late"));
   }
 
   /** Types the other node's code here; resolves when both show their digits. Throws ProblemError. */
@@ -136,8 +142,7 @@ export class Attempt implements AsyncDisposable {
     if (typed === null) {
       const problem = mistyped(code);
       throw new ProblemError("invalid", {
-        detail: `the code ${JSON.stringify(code.slice(0, 40))}: ${problem}`,
-        hint: "Type it as the other node shows it.",
+        ...explained("pair.code", { text: JSON.stringify(code.slice(0, 40)) }),
         fields: [{ key: "code", problem }],
       });
     }
@@ -161,10 +166,7 @@ export class Attempt implements AsyncDisposable {
   /** A person says that the digits are the same. Resolves when this node has said so, and, when the other has too, it is done. */
   async confirm(): Promise<void> {
     if (this.#state.step !== "comparing") {
-      throw new ProblemError("conflict", {
-        detail: "there are no digits to confirm now",
-        hint: "Begin with a code: invite on one node, join on the other.",
-      });
+      throw new ProblemError("conflict", explained("pair.no_digits"));
     }
     const { over } = this.#state;
     this.#state.confirmed = true;
@@ -182,7 +184,7 @@ export class Attempt implements AsyncDisposable {
   }
 
   /** Says that it failed, for whoever looks. */
-  fail(why: { code: string; detail: string; hint: string }): void {
+  fail(why: { code: string } & Explained): void {
     this.#become({ step: "failed", ...why });
   }
 
@@ -194,16 +196,11 @@ export class Attempt implements AsyncDisposable {
       if (state.step !== "inviting") {
         throw new Refused({
           code: this.comparingWith === null ? "no_invite" : "busy",
-          error: "the other node does not wait for a code now",
-          hint: "Make a code there, and type it here within ten minutes.",
+          ...refusalText(explained("pair.no_invite")),
         });
       }
       if (state.busy !== null) {
-        throw new Refused({
-          code: "busy",
-          error: "another node is giving its code there at this moment",
-          hint: "Try again in a few seconds. If this was not you, find out who it was.",
-        });
+        throw new Refused({ code: "busy", ...refusalText(explained("pair.busy")) });
       }
       state.busy = link;
       const late = setTimeout(() => link.end("it did not go on in time"), this.#options.limits.handshakeMs);
@@ -242,10 +239,9 @@ export class Attempt implements AsyncDisposable {
     state.left--;
     if (state.left > 0) throw new Refused(REFUSAL.wrong_code);
     clearTimeout(this.#timer);
-    const detail = `${this.#options.limits.attempts} wrong codes were tried, so the code is void`;
-    const hint = `${AGAIN} If these were not your own typing errors, find out who is on the network.`;
-    this.#become({ step: "failed", code: "void", detail, hint });
-    throw new Refused({ code: "void", error: detail, hint });
+    const said = explained("pair.void", { count: this.#options.limits.attempts });
+    this.#become({ step: "failed", code: "void", ...said });
+    throw new Refused({ code: "void", ...refusalText(said) });
   }
 
   #party(theirs: string) {
@@ -278,17 +274,15 @@ export class Attempt implements AsyncDisposable {
   }
 
   #joinFailed(state: State, error: unknown): ProblemError {
-    const refusal: Pick<Refusal, "error" | "hint"> & { code: string } = error instanceof Refused
-      ? error.refusal
-      : {
-        code: "unreachable",
-        error: error instanceof Error ? error.message : String(error),
-        hint: "Is the address the other node's, and does iservft-edge run there?",
-      };
-    const { code, error: detail, hint } = refusal;
-    if (this.#state === state) this.#become({ step: "failed", code, detail, hint });
-    if (error instanceof Refused) this.#refuse(detail);
-    return new ProblemError(code === "unreachable" ? "peer_unreachable" : "refused", { detail, hint });
+    const refusal = error instanceof Refused ? error.refusal : null;
+    const said = refusal === null
+      ? explained("pair.not_reached", { why: error instanceof Error ? error.message : String(error) })
+      : refusalSaid(refusal);
+    if (this.#state === state) {
+      this.#become({ step: "failed", code: refusal?.code ?? "unreachable", ...said });
+    }
+    if (refusal !== null) this.#refuse(said.detail);
+    return new ProblemError(refusal === null ? "peer_unreachable" : "refused", said);
   }
 
   /** Both show their digits. */
@@ -300,7 +294,7 @@ export class Attempt implements AsyncDisposable {
     const over = finished.finally(() => this.#running.delete(finished));
     const expires = now() + limits.compareMs;
     this.#become({ step: "comparing", compared, confirm: resolve, confirmed: false, expires, over });
-    this.#expire(limits.compareMs, "the digits were not confirmed on both nodes in time");
+    this.#expire(limits.compareMs, explained("pair.digits_late"));
   }
 
   async #finish(compared: Compared, { confirmed, address }: { confirmed: Promise<void>; address: string }) {
@@ -322,14 +316,10 @@ export class Attempt implements AsyncDisposable {
       if (!mine()) return;
       clearTimeout(this.#timer);
       const refusal = error instanceof Refused ? error.refusal : null;
-      const detail = refusal?.error ??
-        `the other node is gone: ${error instanceof Error ? error.message : error}`;
-      this.#become({
-        step: "failed",
-        code: refusal?.code ?? "unreachable",
-        detail,
-        hint: refusal?.hint ?? AGAIN,
-      });
+      const said = refusal === null
+        ? explained("pair.gone", { why: error instanceof Error ? error.message : String(error) })
+        : refusalSaid(refusal);
+      this.#become({ step: "failed", code: refusal?.code ?? "unreachable", ...said });
     } finally {
       clearTimeout(late);
       await this.#farewell(link);
@@ -341,8 +331,7 @@ export class Attempt implements AsyncDisposable {
       this.#options.store(pair);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      const hint = "Look at the disk that holds the data directory, then begin anew.";
-      throw new Refused({ code: "storage", error: `the pair could not be stored: ${why}`, hint });
+      throw new Refused({ code: "storage", ...refusalText(explained("pair.not_stored", { why })) });
     }
   }
 
@@ -360,13 +349,13 @@ export class Attempt implements AsyncDisposable {
     this.#options.changed();
   }
 
-  #expire(ms: number, detail: string): void {
+  #expire(ms: number, said: Explained): void {
     clearTimeout(this.#timer);
     const state = this.#state;
     this.#timer = setTimeout(() => {
       if (this.#state !== state) return;
-      this.#end({ code: "cancelled", error: detail, hint: AGAIN });
-      this.#become({ step: "failed", code: "expired", detail, hint: AGAIN });
+      this.#end({ code: "cancelled", ...refusalText(said) });
+      this.#become({ step: "failed", code: "expired", ...said });
     }, ms);
   }
 
@@ -390,6 +379,5 @@ export class Attempt implements AsyncDisposable {
 
 const SELF: Refusal = {
   code: "mismatch",
-  error: "this address is this node's own",
-  hint: "Type the address of the other node.",
+  ...refusalText(explained("pair.self")),
 };

@@ -11,6 +11,7 @@
  *
  * docs/pairing.md says what each step protects from. */
 
+import { explained } from "../../model/problem_english.ts";
 import { z } from "zod";
 import { Refused } from "../peer/greeting.ts";
 import type { Link } from "../peer/link.ts";
@@ -23,6 +24,7 @@ import {
   openingSchema,
   type Refusal,
   refusalSchema,
+  refusalText,
   TYPE,
   versionRefusal,
 } from "../peer/messages.ts";
@@ -77,28 +79,23 @@ export interface Compared {
 export const REFUSAL = {
   malformed: {
     code: "malformed",
-    error: "what came does not belong to a pairing",
-    hint: "Look whether the address is the other node's.",
+    ...refusalText(explained("pair.malformed")),
   },
   wrong_code: {
     code: "wrong_code",
-    error: "the code is not the one that the other node shows",
-    hint: "Type the code anew, as it is shown there.",
+    ...refusalText(explained("pair.wrong_code")),
   },
   not_inviter: {
     code: "wrong_code",
-    error: "what answers there does not know the code",
-    hint: "Check the address. If it is right, another machine may be answering in the other node's place.",
+    ...refusalText(explained("pair.not_inviter")),
   },
   mismatch: {
     code: "mismatch",
-    error: "what it shows is not what it had committed itself to: somebody may be between the two nodes",
-    hint: "Find out what is on the network between the two nodes before you try again.",
+    ...refusalText(explained("pair.mismatch")),
   },
   cancelled: {
     code: "cancelled",
-    error: "somebody cancelled the pairing on the other node",
-    hint: "Begin anew when both are ready.",
+    ...refusalText(explained("pair.cancelled")),
   },
 } as const satisfies Record<string, Refusal>;
 

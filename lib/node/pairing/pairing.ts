@@ -4,11 +4,12 @@
 import type { EventCode } from "../../model/english.ts";
 import type { Severity } from "../../model/sentence.ts";
 import type { PairingView, PairSettings, PairView } from "../../model/node.ts";
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { PeerChannel } from "../contracts.ts";
 import type { Identity } from "../identity.ts";
 import { offerOf } from "../peer/greeting.ts";
-import { PEER_PORT, type Refusal } from "../peer/messages.ts";
+import { PEER_PORT, type Refusal, refusalSaid } from "../peer/messages.ts";
 import { PeerNode } from "../peer/peer_node.ts";
 import type { SessionPeer } from "../peer/session.ts";
 import { readAddress } from "./address.ts";
@@ -58,7 +59,7 @@ class Pairing implements PairControl {
   #settling = 0;
   #settled: ReturnType<typeof setTimeout> | undefined;
   /** Paired, and refused by the other node. */
-  #problem: { code: string; detail: string; hint: string } | null = null;
+  #problem: { code: string } & Explained | null = null;
 
   private constructor(options: PairingOptions) {
     this.#options = options;
@@ -266,18 +267,18 @@ class Pairing implements PairControl {
 
   #unpaired(): void {
     if (!this.#record.paired) return;
-    throw new ProblemError("conflict", {
-      detail: `this node is paired with ${this.#record.pair?.peer.name}`,
-      hint: "Dissolve that pair first, if the other node is to be replaced.",
-    });
+    throw new ProblemError(
+      "conflict",
+      explained("pair.paired", { node: this.#record.pair?.peer.name ?? "" }),
+    );
   }
 
   /** The other node's name, if the pair may be dissolved. Throws ProblemError. */
   #removable(): string {
     if (this.#record.pair === null) throw notPaired();
-    const why = this.#options.mayRemove();
-    if (why === null) return this.#record.pair.peer.name;
-    throw new ProblemError("refused", { detail: why, hint: "Turn off the protection of each VM first." });
+    const names = this.#options.mayRemove();
+    if (names === null) return this.#record.pair.peer.name;
+    throw new ProblemError("refused", explained("pair.in_use", { names }));
   }
 
   #interfaces(): NodeInterface[] {
@@ -337,15 +338,15 @@ class Pairing implements PairControl {
     });
   }
 
-  #refused({ code, error: detail, hint }: Refusal): void {
+  #refused(refusal: Refusal): void {
+    const { code } = refusal;
     if (this.#record.pair === null || !["not_paired", "version", "key"].includes(code)) return;
     if (code === "not_paired" && this.#record.pending) {
       this.#forget();
-      const lost = "the other node lost its power or was stopped before it had stored the pair";
-      return this.#attempt.fail({ code: "interrupted", detail: lost, hint: "Pair the two anew." });
+      return this.#attempt.fail({ code: "interrupted", ...explained("pair.not_kept") });
     }
     if (this.#problem?.code === code) return;
-    this.#problem = { code, detail, hint };
+    this.#problem = { code, ...refusalSaid(refusal) };
     this.#changed();
   }
 

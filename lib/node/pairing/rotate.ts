@@ -10,6 +10,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { moveFile, removeFile } from "../../durable_file.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { nodeIdOf } from "../../node_id.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { unreachable } from "../peer/calls.ts";
@@ -52,14 +53,11 @@ export class Rotation {
   /** Makes a new identity and takes it. Throws ProblemError; the old one then goes on, or the change is finished when the nodes meet again. */
   async rotate(): Promise<void> {
     if (this.#running) {
-      throw new ProblemError("conflict", {
-        detail: "a new identity is being made already",
-        hint: "Wait a moment.",
-      });
+      throw new ProblemError("conflict", explained("pair.rotating"));
     }
     const { channel, identity, directory, use } = this.#options;
     if (channel.peer !== null && !channel.reachable) {
-      throw unreachable("the other node is not heard, and has to be told of the new identity");
+      throw unreachable(explained("peer.identity"));
     }
     this.#running = true;
     try {
@@ -115,8 +113,5 @@ export class Rotation {
 }
 
 function refused(why: string): ProblemError {
-  return new ProblemError("refused", {
-    detail: `the other node's new identity was refused: ${why}`,
-    hint: "Try again; the old identity goes on until then.",
-  });
+  return new ProblemError("refused", explained("pair.identity_refused", { why }));
 }

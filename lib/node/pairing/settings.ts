@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type PairSettings, pairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { readNodeId } from "../../node_id.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { type PairStore, type StoredSettings, storedSettings } from "./store.ts";
@@ -93,10 +94,7 @@ export class SettingsSync {
     const stored = (raw: unknown) => {
       const read = storedSettings.safeParse(raw);
       if (read.success) return read.data;
-      throw new ProblemError("invalid", {
-        detail: "the other node sent settings that this one does not understand",
-        hint: "Upgrade the older of the two nodes.",
-      });
+      throw new ProblemError("invalid", explained("pair.settings_unknown"));
     };
     channel.answer(METHOD.prepare, (raw) => Promise.resolve(this.#prepare(stored(raw))));
     channel.answer(
@@ -196,10 +194,7 @@ export class SettingsSync {
   #prepare(next: StoredSettings): Record<string, never> {
     if (this.#changing) throw busy();
     if (next.settings === null || next.revision <= this.#current.revision) {
-      throw new ProblemError("conflict", {
-        detail: "the other node's settings are newer than the ones that were changed",
-        hint: "Look at the settings again, and repeat the change.",
-      });
+      throw new ProblemError("conflict", explained("pair.settings_newer"));
     }
     this.#check(next.settings, "there");
     this.#options.store.stage(next);
@@ -210,10 +205,7 @@ export class SettingsSync {
   #commit({ change }: { change: string }): Record<string, never> {
     if (this.#staged?.change !== change) {
       if (this.#current.change === change) return {};
-      throw new ProblemError("conflict", {
-        detail: "another change came in between",
-        hint: "Look at the settings again.",
-      });
+      throw new ProblemError("conflict", explained("pair.settings_between"));
     }
     this.#options.store.commit();
     this.#current = this.#staged;
@@ -224,16 +216,10 @@ export class SettingsSync {
 }
 
 function invalid(fields: readonly Field[]): ProblemError {
-  return new ProblemError("invalid", {
-    detail: fields.map(({ key, problem }) => key === "" ? problem : `${key}: ${problem}`).join("; "),
-    hint: "Correct these and try again.",
-    fields,
-  });
+  const problems = fields.map(({ key, problem }) => key === "" ? problem : `${key}: ${problem}`).join("; ");
+  return new ProblemError("invalid", { ...explained("pair.settings_wrong", { problems }), fields });
 }
 
 function busy(): ProblemError {
-  return new ProblemError("conflict", {
-    detail: "the settings are being changed at this moment",
-    hint: "Look at the settings again in a moment, and repeat the change.",
-  });
+  return new ProblemError("conflict", explained("pair.settings_busy"));
 }

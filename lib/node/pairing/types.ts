@@ -63,7 +63,7 @@ export interface PairingOptions {
   recorder: Recorder;
   /** Unix ms. */
   now(): number;
-  /** Why the pair may not be dissolved now, as a sentence; null: it may. */
+  /** The VMs because of which the pair may not be dissolved now; null: it may. */
   mayRemove(): string | null;
   /** Why the other node may not be replaced now, as a sentence; null: each VM runs here alone, or is stopped. */
   mayReplace?(): string | null;

@@ -1,7 +1,8 @@
 /** Calls between two nodes: JSON there, JSON or an error back, each with a number. Bounded in number both ways. */
 
 import { EdgeError, InputError, RefusedError } from "../../errors.ts";
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { FRAME_MAX } from "./frames.ts";
 import { callSchema, errorSchema, fromBody, resultSchema, toBody, TYPE, type WireError } from "./messages.ts";
 
@@ -17,32 +18,33 @@ export type Handler = (params: unknown) => Promise<unknown>;
 export type Send = (type: number, body: Uint8Array) => void;
 
 /** The other node cannot be asked. */
-export function unreachable(detail: string): ProblemError {
-  return new ProblemError("peer_unreachable", {
-    detail,
-    hint: "Look whether the other node has power, its network cables, and its iservft-edge service.",
-  });
+export function unreachable(said: Explained): ProblemError {
+  return new ProblemError("peer_unreachable", said);
 }
 
 /** Nobody answers to this here. A node that has just started may have parts that are not up yet: who asks then asks again. */
 export function unknownMethod(method: string, starting: boolean): ProblemError {
-  if (starting) return unreachable("the other node is still starting");
-  return new ProblemError("not_found", {
-    detail: `the other node does not know ${method}`,
-    hint: "Upgrade the older of the two nodes.",
-  });
+  if (starting) return unreachable(explained("peer.starting"));
+  return new ProblemError("not_found", explained("peer.method", { method }));
 }
 
 /** An error on its way to the other node. */
 export function wireError(id: number, error: unknown): WireError {
   const cut = (text: string) => text.slice(0, 4000);
   if (error instanceof ProblemError) {
-    const { code, message, hint } = error;
+    const { code, message, hint, reason } = error;
     const fields = error.fields.slice(0, 100).map(({ key, problem }) => ({
       key: key.slice(0, 200),
       problem: problem.slice(0, 1000),
     }));
-    return { id, code, detail: cut(message), hint: cut(hint), fields };
+    return {
+      id,
+      code,
+      detail: cut(message),
+      hint: cut(hint),
+      fields,
+      ...(reason === null ? {} : { reason }),
+    };
   }
   const code = error instanceof RefusedError ? "refused" : error instanceof InputError ? "invalid" : "failed";
   const detail = error instanceof Error ? error.message : String(error);
@@ -51,18 +53,18 @@ export function wireError(id: number, error: unknown): WireError {
 }
 
 /** An error that came from the other node. */
-export function problemOf({ code, detail, hint, fields }: WireError): ProblemError {
-  return new ProblemError(code, { detail, hint, fields });
+export function problemOf({ code, detail, hint, fields, reason }: WireError): ProblemError {
+  return new ProblemError(code, { detail, hint, fields, ...(reason === undefined ? {} : { reason }) });
 }
 
 /** A body within a frame's bounds; throws ProblemError when it is larger. */
 function bounded(value: unknown): Uint8Array {
   const body = toBody(value);
   if (body.length < FRAME_MAX.peer) return body;
-  throw new ProblemError("too_large", {
-    detail: `${body.length} bytes do not go to the other node in one piece; ${FRAME_MAX.peer - 1} do`,
-    hint: "Ask for less at a time.",
-  });
+  throw new ProblemError(
+    "too_large",
+    explained("peer.too_large", { bytes: body.length, most: FRAME_MAX.peer - 1 }),
+  );
 }
 
 export class Calls {
@@ -84,19 +86,16 @@ export class Calls {
   }
 
   async call(method: string, { params, ms }: { params: unknown; ms: number }): Promise<unknown> {
-    if (this.#over !== null) throw unreachable(this.#over);
+    if (this.#over !== null) throw unreachable(explained("peer.over", { why: this.#over }));
     if (this.#waiting.size >= CALLS_MAX) {
-      throw new ProblemError("too_many", {
-        detail: `${CALLS_MAX} calls to the other node wait for their answers already`,
-        hint: "Try again in a moment.",
-      });
+      throw new ProblemError("too_many", explained("peer.calls_max", { count: CALLS_MAX }));
     }
     const id = this.#next++;
     const body = bounded({ id, method, params });
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const timer = setTimeout(() => {
       this.#waiting.delete(id);
-      reject(unreachable(`the other node did not answer ${method} within ${ms / 1000} s`));
+      reject(unreachable(explained("peer.no_answer", { method, seconds: ms / 1000 })));
     }, ms);
     this.#waiting.set(id, { resolve, reject, timer });
     this.#send(TYPE.CALL, body);
@@ -126,7 +125,9 @@ export class Calls {
   /** The connection is gone: whoever waits learns it now. */
   end(why: string): void {
     this.#over = why;
-    for (const id of [...this.#waiting.keys()]) this.#done(id)?.reject(unreachable(why));
+    for (const id of [...this.#waiting.keys()]) {
+      this.#done(id)?.reject(unreachable(explained("peer.over", { why })));
+    }
   }
 
   #done(id: number) {
@@ -141,10 +142,7 @@ export class Calls {
       const handler = this.#handlers.get(method);
       if (handler === undefined) throw unknownMethod(method, this.#starting());
       if (this.#answering >= CALLS_MAX) {
-        throw new ProblemError("too_many", {
-          detail: `the other node answers ${CALLS_MAX} calls at a time`,
-          hint: "Try again in a moment.",
-        });
+        throw new ProblemError("too_many", explained("peer.answers_max", { count: CALLS_MAX }));
       }
       this.#answering++;
       try {

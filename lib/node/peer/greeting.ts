@@ -4,6 +4,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { nodeIdOf } from "../../node_id.ts";
 import type { Link } from "./link.ts";
+import { explained } from "../../model/problem_english.ts";
 import {
   fromBody,
   type Hello,
@@ -13,6 +14,7 @@ import {
   PROTOCOLS,
   type Refusal,
   refusalSchema,
+  refusalText,
   TYPE,
   versionRefusal,
 } from "./messages.ts";
@@ -92,8 +94,7 @@ function checked(hello: Hello | undefined, { ids, address, offer, known }: Greet
   if (!timingSafeEqual(proof, Buffer.from(hello.proof))) {
     throw new Refused({
       code: "key",
-      error: "the two nodes hold different keys of the pair",
-      hint: "One of them was restored from an older backup: dissolve the pair on both, and pair them anew.",
+      ...refusalText(explained("pair.key")),
     });
   }
   return { id: ids.theirs, version: hello.version, introduction: hello.introduction, address };

@@ -7,7 +7,8 @@
  * Bodies are JSON but for DATA (u32 stream, bytes), CREDIT (u32 stream, u32 bytes), both little-endian. */
 
 import { z } from "zod";
-import { type ProblemCode, PROBLEMS } from "../../model/problem.ts";
+import { type Explained, type ProblemCode, PROBLEMS, reasonView } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** Where a node listens for the other one. */
 export const PEER_PORT = 7811;
@@ -87,8 +88,23 @@ export const REFUSALS = [
   "cancelled",
   "storage",
 ] as const;
-export const refusalSchema = z.object({ code: z.enum(REFUSALS), error: text, hint: text });
+export const refusalSchema = z.object({
+  code: z.enum(REFUSALS),
+  error: text,
+  hint: text,
+  reason: reasonView.optional(),
+});
 export type Refusal = z.infer<typeof refusalSchema>;
+
+/** What a refusal says, as it is sent. */
+export function refusalText({ detail, hint, reason }: Explained): Omit<Refusal, "code"> {
+  return { error: detail, hint, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** What a refusal says, as it is shown. */
+export function refusalSaid({ error, hint, reason }: Refusal): Explained {
+  return { detail: error, hint, ...(reason === undefined ? {} : { reason }) };
+}
 
 export const pingSchema = z.object({ seq: id });
 /** With the clock of the one who answers, Unix ms. */
@@ -101,6 +117,7 @@ export const errorSchema = z.object({
   code: problemCode,
   detail: z.string().max(4000),
   hint: z.string().max(4000),
+  reason: reasonView.optional(),
   fields: z.array(z.object({ key: z.string().max(200), problem: z.string().max(1000) })).max(100),
 });
 export type WireError = z.infer<typeof errorSchema>;
@@ -137,11 +154,12 @@ function range({ oldest, newest }: { oldest: number; newest: number }): string {
 export function versionRefusal(own: Offer, theirs: Offer): Refusal | null {
   if (Math.min(own.newest, theirs.newest) >= Math.max(own.oldest, theirs.oldest)) return null;
   const behind = theirs.newest < own.newest ? theirs.version : own.version;
-  return {
-    code: "version",
-    error: `one node runs iservft-edge ${own.version} (${range(own)}), the other ${theirs.version} (${
-      range(theirs)
-    }): they have none in common`,
-    hint: `Upgrade the node that runs ${behind}.`,
+  const params = {
+    own: own.version,
+    own_range: range(own),
+    other: theirs.version,
+    other_range: range(theirs),
+    behind,
   };
+  return { code: "version", ...refusalText(explained("pair.version", params)) };
 }

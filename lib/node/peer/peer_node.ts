@@ -4,6 +4,7 @@
  * connection before that. A newer connection takes the place of the older one, which may be dead without having been missed; but of several
  * that were made at the same time the first one stays. */
 
+import { explained } from "../../model/problem_english.ts";
 import { EdgeError } from "../../errors.ts";
 import type { Duplex } from "../../model/backend.ts";
 import { PinnedServer, type Visitor } from "../../pinned_server.ts";
@@ -24,7 +25,15 @@ import {
   welcome,
 } from "./greeting.ts";
 import { Link } from "./link.ts";
-import { fromBody, type Introduction, type Offer, openingSchema, type Refusal, TYPE } from "./messages.ts";
+import {
+  fromBody,
+  type Introduction,
+  type Offer,
+  openingSchema,
+  type Refusal,
+  refusalText,
+  TYPE,
+} from "./messages.ts";
 import { Presence } from "./presence.ts";
 import { Session, type SessionContext, type SessionPeer } from "./session.ts";
 import { Strangers } from "./strangers.ts";
@@ -215,10 +224,10 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
 
   /** The session to use; within the grace after one broke it is waited for. */
   async #session(ms: number): Promise<Session> {
-    if (this.#known === null) throw unreachable("this node is not paired");
+    if (this.#known === null) throw unreachable(explained("peer.unpaired"));
     if (this.#active === null) await this.#presence.settled(ms);
     if (this.#active !== null) return this.#active;
-    throw unreachable(`${this.#known?.name ?? "the other node"} is not heard: ${this.#presence.why}`);
+    throw unreachable(explained("peer.silent", { node: this.#known.name, why: this.#presence.why }));
   }
 
   #run(work: Promise<void>): void {
@@ -311,11 +320,9 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
     if (this.#strangers.tells(theirs)) this.#options.events.stranger({ address, id: theirs });
     const busy = this.#options.events.isPairingWith(theirs);
     await link.bye(
-      busy ? { code: "busy", error: "the two nodes are being paired", hint: "Wait a moment." } : {
-        code: "not_paired",
-        error: "the other node is not paired with this one",
-        hint: "Dissolve the pair here too, and pair the two anew.",
-      },
+      busy
+        ? { code: "busy", ...refusalText(explained("pair.being_paired")) }
+        : { code: "not_paired", ...refusalText(explained("pair.not_known_there")) },
       TYPE.REFUSED,
     );
   }

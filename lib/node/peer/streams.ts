@@ -3,6 +3,7 @@
 
 import type { Duplex } from "../../model/backend.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { problemOf, unknownMethod, unreachable, wireError } from "./calls.ts";
 import type { Link } from "./link.ts";
 import { errorSchema, fromBody, openSchema, streamSchema, TYPE } from "./messages.ts";
@@ -200,14 +201,14 @@ export class Streams {
   }
 
   async open(method: string, params: unknown): Promise<Duplex> {
-    if (this.#over !== null) throw unreachable(this.#over);
+    if (this.#over !== null) throw unreachable(explained("peer.over", { why: this.#over }));
     if (this.#open.size + this.#opening.size >= STREAMS_MAX) throw tooMany();
     const id = this.#next;
     this.#next += 2;
     const stream = this.#make(id);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
-      const late = unreachable(`the other node did not open ${method} within ${OPEN_MS / 1000} s`);
+      const late = unreachable(explained("peer.not_opened", { method, seconds: OPEN_MS / 1000 }));
       stream.fail(late, { tell: true });
       reject(late);
     }, OPEN_MS);
@@ -243,7 +244,7 @@ export class Streams {
 
   end(why: string): void {
     this.#over = why;
-    const error = unreachable(why);
+    const error = unreachable(explained("peer.over", { why }));
     for (const { reject } of this.#asked.values()) reject(error);
     for (const stream of [...this.#open.values()]) stream.fail(error, { tell: false });
   }
@@ -291,8 +292,5 @@ export class Streams {
 }
 
 function tooMany(): ProblemError {
-  return new ProblemError("too_many", {
-    detail: `${STREAMS_MAX} streams between the nodes are open already`,
-    hint: "Close a console that is not needed.",
-  });
+  return new ProblemError("too_many", explained("peer.streams_max", { count: STREAMS_MAX }));
 }

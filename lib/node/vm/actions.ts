@@ -4,6 +4,7 @@ import { z } from "zod";
 import { EdgeError, RefusedError } from "../../errors.ts";
 import type { Actor } from "../../model/backend.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import {
   type SwitchoverView,
   switchoverView,
@@ -129,10 +130,10 @@ export class Actions {
 
   #refusal({ record, peer }: Situation, action: VmAction, why: string): ProblemError {
     if (action === "start" && (peer === null || !this.#options.configured())) return notPaired();
-    return new ProblemError("refused", {
-      detail: `${record.name}: ${action.replaceAll("_", " ")} is not possible now. ${why}`,
-      hint: "See the VM's state and what it says to do next.",
-    });
+    return new ProblemError(
+      "refused",
+      explained("vm.not_now", { name: record.name, action: action.replaceAll("_", " "), why }),
+    );
   }
 
   #belongsThere(situation: Situation, action: VmAction): boolean {
@@ -195,10 +196,7 @@ export class Actions {
       case "yield":
         return await this.#tell(name, action);
       case "delete":
-        throw new ProblemError("invalid", {
-          detail: "delete is not told like this",
-          hint: "Remove the VM.",
-        });
+        throw new ProblemError("invalid", explained("vm.delete_command"));
       default:
         return action satisfies never;
     }
@@ -218,11 +216,7 @@ export class Actions {
     if (record === undefined) throw missing(name);
     if (this.#options.peer.peer === null || !this.#options.configured()) throw notPaired();
     if (!this.#options.privileged()) {
-      throw new ProblemError("unprivileged", {
-        detail:
-          "This node's service does not run as root, and a VM needs that: network interfaces, QEMU's memory",
-        hint: "Install it as a service: iservft-edge install.",
-      });
+      throw new ProblemError("unprivileged", explained("vm.unprivileged"));
     }
     const supervisor = members.get(name);
     if (!record.wanted.running) await supervisor.gone(STOP_MS); // of the last time
@@ -249,15 +243,15 @@ export class Actions {
     const { phase, sentence } = this.#report(name);
     if (begun()) return said(sentence);
     if (phase === "waiting" || phase === "stale") {
-      throw new ProblemError("refused", {
-        detail: `${name} is not started yet. ${sentence}`,
-        hint: "It starts by itself as soon as it may; see what it says to do next.",
-      });
+      throw new ProblemError("refused", explained("vm.waits", { name, why: sentence }));
     }
-    throw new ProblemError("failed", {
-      detail: `${name} does not run yet: ${failed() || sentence || "its runner does not answer"}`,
-      hint: "It is tried further. Read the VM's log; stop it if it is not wanted.",
-    });
+    throw new ProblemError(
+      "failed",
+      explained("vm.not_running_yet", {
+        name,
+        why: failed() || sentence || "its runner does not answer",
+      }),
+    );
   }
 
   /** A VM's number is given where it is started first, and is the same on both nodes: one gives even ones, the other odd ones. */
@@ -277,10 +271,7 @@ export class Actions {
     if (record?.wanted.running === true) change(name, { wanted: { ...record.wanted, running: false } });
     if (!had) return said(`${name} is not wanted any more.`);
     if (await supervisor.gone(STOP_MS)) return said(`${name} is stopped.`);
-    throw new ProblemError("failed", {
-      detail: `${name} was told to stop, and has not ended within ${STOP_MS / 1000} s`,
-      hint: "It is ended by force soon. Read the VM's log.",
-    });
+    throw new ProblemError("failed", explained("vm.not_stopped", { name, seconds: STOP_MS / 1000 }));
   }
 
   /** Asks the guest to power itself off, and gives it the time that its file says. */
@@ -322,10 +313,7 @@ export class Actions {
     await this.#options.members.get(name).call("verify");
     const event = await heard.within(VERIFY_MS);
     if (event === null) {
-      throw new ProblemError("failed", {
-        detail: "The two copies were not compared in time",
-        hint: "Try again while the VM is protected.",
-      });
+      throw new ProblemError("failed", explained("vm.not_compared"));
     }
     const wrong = ["memory", "blocks", "device", "disk"].filter((part) => event[part] !== true);
     const result = wrong.length === 0 ? "byte for byte the primary" : `different in ${wrong.join(", ")}`;

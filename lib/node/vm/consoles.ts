@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Duplex } from "../../model/backend.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import { vmName } from "../../model/vm.ts";
 import { vmPaths } from "../../vm/command_line.ts";
 import type { PeerChannel } from "../contracts.ts";
@@ -73,10 +74,7 @@ export class Consoles implements AsyncDisposable {
     const place = this.#options.place(wanted.name);
     if (place === "here") return this.#here(wanted);
     if (place === "there") return this.#options.peer.open(METHOD, wanted);
-    throw new ProblemError("conflict", {
-      detail: `${wanted.name} does not run, so it has no console`,
-      hint: "Start it first.",
-    });
+    throw new ProblemError("conflict", explained("console.stopped", { name: wanted.name }));
   }
 
   async #here({ name, kind, scrollback }: Question): Promise<Duplex> {
@@ -84,12 +82,7 @@ export class Consoles implements AsyncDisposable {
       ? this.#hubs.get(name)?.attach({ scrollback })
       : await screen(vmPaths(this.#options.runDir(name)).vnc);
     if (console !== undefined) return console;
-    throw new ProblemError("conflict", {
-      detail: `The ${kind} console of ${name} cannot be reached now`,
-      hint: kind === "serial"
-        ? 'Has its file serial = "socket"? Close other viewers, or try again in a moment.'
-        : "Has it a screen (vga = true)? Try again in a moment.",
-    });
+    throw new ProblemError("conflict", explained(`console.${kind}`, { name }));
   }
 }
 

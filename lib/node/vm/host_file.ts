@@ -2,6 +2,7 @@
 
 import { stringify } from "smol-toml";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { PairSettings } from "../../model/node.ts";
 import { type HostConfig, type HostTuning, parseHostConfig } from "../../vm/host_config.ts";
 import type { NodePlaces } from "../contracts.ts";
@@ -58,12 +59,10 @@ export function hostFile(options: HostFileOptions): { text: string; config: Host
   try {
     return { text: `${text}\n`, config: parseHostConfig({ file: "host.toml", text }) };
   } catch (error) {
-    throw new ProblemError("invalid", {
-      detail: `The pair's settings do not make a host file: ${
-        error instanceof Error ? error.message : error
-      }`,
-      hint: "Change them in Settings, Pair.",
-    });
+    throw new ProblemError(
+      "invalid",
+      explained("vm.host_file", { why: error instanceof Error ? error.message : String(error) }),
+    );
   }
 }
 
@@ -72,5 +71,5 @@ export function freeNumber(taken: readonly (number | null)[], odd: boolean): num
   for (let number = odd ? 1 : 0; number < NUMBERS; number += 2) {
     if (!taken.includes(number)) return number;
   }
-  throw new ProblemError("too_many", { detail: "No ports are left for a further VM", hint: "Delete a VM." });
+  throw new ProblemError("too_many", explained("vm.no_ports"));
 }

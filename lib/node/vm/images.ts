@@ -1,6 +1,7 @@
 /** The images of a VM, and what is left of one that is deleted. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** Puts a VM's directory aside, images, journals and notes together, so that the name is free and nothing of it meets another VM of that
  * name; or removes it. Images outside of it are not touched. Returns where it is; null: it is gone. */
@@ -23,8 +24,7 @@ export function imageBytes(image: string): number {
     return device.seekSync(0, Deno.SeekMode.End);
   } catch (cause) {
     throw new ProblemError("invalid", {
-      detail: `The image ${image} cannot be read: ${cause instanceof Error ? cause.message : cause}`,
-      hint: "Make it first, on this node.",
+      ...explained("vm.image", { path: image, said: cause instanceof Error ? cause.message : String(cause) }),
       fields: [{ key: "disk", problem: `${image} is not there` }],
     });
   }

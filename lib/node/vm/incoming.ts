@@ -4,6 +4,7 @@
 import { errorText } from "../../errors.ts";
 import { ProblemError } from "../../model/problem.ts";
 import { checkFiles, type FileRules } from "../disks/allowed.ts";
+import { explained } from "../../model/problem_english.ts";
 import { clearAway } from "./images.ts";
 import type { Members } from "./members.ts";
 import { type Tombstone, type VmRecord, VMS_MAX } from "./records.ts";
@@ -125,10 +126,7 @@ export class Incoming {
     const supervisor = members.get(stone.name);
     supervisor.look();
     if (!await supervisor.gone(GONE_MS)) {
-      throw new ProblemError("failed", {
-        detail: `The runner of ${stone.name} has not ended`,
-        hint: "Try again in a minute.",
-      });
+      throw new ProblemError("failed", explained("vm.runner_lives", { name: stone.name }));
     }
     await members.drop(stone.name);
     store.forget(stone);

@@ -5,6 +5,7 @@ import type { Actor, Duplex, VmBackend } from "../../model/backend.ts";
 import { LOCAL_ACTOR } from "../../model/access.ts";
 import type { PairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { SwitchoverView, VmAction, VmCreate, VmSample, VmView } from "../../model/vm.ts";
 import { vmName } from "../../model/vm.ts";
 import { servedDisks } from "../../vm/spec.ts";
@@ -216,17 +217,14 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
     const { switchover } = await this.#actions.act(name, "switchover", actor);
     await this.#reports.exchange();
     if (switchover !== null) return switchover;
-    throw new ProblemError("failed", {
-      detail: "The other node did not say how the switchover went",
-      hint: "Look at the VM's state.",
-    });
+    throw new ProblemError("failed", explained("vm.no_switchover_word"));
   }
 
   async remove(name: string, options: { disks: boolean }, actor: Actor): Promise<void> {
     const { record } = this.#known(name);
     const { ok, why } = this.#members.view(name).actions.delete ?? { ok: false, why: "" };
     if (!ok) {
-      throw new ProblemError("refused", { detail: `${name} cannot be deleted: ${why}`, hint: "Stop it." });
+      throw new ProblemError("refused", explained("vm.not_deleted", { name, why }));
     }
     const kept = await this.#incoming.forget({
       uuid: record.uuid,
@@ -246,10 +244,14 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
   ): Promise<VmView> {
     const { record } = this.#known(name);
     if (patch.revision !== record.revision) {
-      throw new ProblemError("conflict", {
-        detail: `${name} was changed meanwhile: it is at revision ${record.revision}, not ${patch.revision}`,
-        hint: "Look at it again, and change what is to be changed then.",
-      });
+      throw new ProblemError(
+        "conflict",
+        explained("vm.revision", {
+          name,
+          found: `${record.revision}`,
+          wanted: `${patch.revision}`,
+        }),
+      );
     }
     const { text, spec, keys } = patchFile(record.file, patch.spec);
     if (keys.length === 0) return this.#members.view(name);

@@ -1,6 +1,7 @@
 /** This node's part of every VM: a supervisor for each, and what the other node says of it. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { Params, Severity } from "../../model/sentence.ts";
 import type { EventCode } from "../../model/english.ts";
 import type { VmView } from "../../model/vm.ts";
@@ -280,7 +281,7 @@ export class Members implements AsyncDisposable {
 }
 
 export function missing(name: string): ProblemError {
-  return new ProblemError("not_found", { detail: `There is no VM ${name}`, hint: "See the list of VMs." });
+  return new ProblemError("not_found", explained("vm.absent", { name }));
 }
 
 function nothing(record: VmRecord): VmReport {

@@ -1,6 +1,7 @@
 /** A VM that is being made: what is wrong with it before anything is done, and its first settings. */
 
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { VmCreate, VmView } from "../../model/vm.ts";
 import type { VmSpec } from "../../vm/spec.ts";
 import { needOvmf } from "../disks/firmware.ts";
@@ -25,13 +26,10 @@ export function checkNewVm(
   },
 ): void {
   if ([...views.map(({ name }) => name), ...elsewhere].includes(vm.name)) {
-    throw new ProblemError("exists", {
-      detail: `There is a VM ${vm.name} already`,
-      hint: "Use another name.",
-    });
+    throw new ProblemError("exists", explained("vm.exists", { name: vm.name }));
   }
   if (views.length >= VMS_MAX) {
-    throw new ProblemError("too_many", { detail: `There are ${VMS_MAX} VMs`, hint: "Delete one first." });
+    throw new ProblemError("too_many", explained("vm.too_many", { count: VMS_MAX }));
   }
   const disks = vm.disks.map((_, index) => `${vm.name}/disk${index}.img`);
   const firmware = vm.firmware === "bios" ? vm.firmware : { code: needOvmf().code, vars: "vars" };
@@ -51,8 +49,7 @@ export function checkNewVm(
     if (other === undefined) continue;
     const problem = `${other.name} has a NIC with the address ${mac}`;
     throw new ProblemError("invalid", {
-      detail: problem,
-      hint: "Leave it out: one is made.",
+      ...explained("vm.mac", { vm: other.name, mac: mac ?? "" }),
       fields: [{ key: `nics[${index}].mac`, problem }],
     });
   }

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { SwitchoverView } from "../../model/vm.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { merge } from "./merge.ts";
@@ -105,7 +106,7 @@ export class SettingsSync implements AsyncDisposable {
 
   #ready(): void {
     if (this.#begun && !this.#closed) return;
-    throw new ProblemError("peer_unreachable", { detail: "The service is beginning", hint: "Ask again." });
+    throw new ProblemError("peer_unreachable", explained("peer.beginning"));
   }
 
   async #exchange(): Promise<void> {

@@ -2,7 +2,8 @@
 
 import { parse, stringify } from "smol-toml";
 import { InputError } from "../../errors.ts";
-import { ProblemError } from "../../model/problem.ts";
+import { type Explained, ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { parseSpec, type VmSpec } from "../../vm/spec.ts";
 import { FILE_MAX } from "./records.ts";
@@ -18,26 +19,22 @@ const SHOWN: Readonly<Record<string, string>> = {
   nic: "nics",
 };
 
-function invalid(
-  detail: string,
-  hint: string,
-  fields: { key: string; problem: string }[] = [],
-): ProblemError {
-  return new ProblemError("invalid", { detail, hint, fields });
+function invalid(said: Explained, fields: { key: string; problem: string }[] = []): ProblemError {
+  return new ProblemError("invalid", { ...said, fields });
 }
 
 /** Reads a file. Throws ProblemError invalid with every key that is wrong. */
 export function readFile(text: string, shown: (key: string) => string = (key) => key): VmSpec {
   if (new TextEncoder().encode(text).length > FILE_MAX) {
-    throw invalid(`The VM's file is longer than ${FILE_MAX} bytes`, "Shorten it.");
+    throw invalid(explained("vm.file_long", { count: FILE_MAX }));
   }
   try {
     return parseSpec({ file: "vm.toml", text });
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const fields = error.problems.map(({ key, problem }) => ({ key: shown(key), problem }));
-    const detail = fields.map(({ key, problem }) => `${key}: ${problem}`).join("; ");
-    throw invalid(`The VM's settings are wrong: ${detail}`, "Correct these keys.", fields);
+    const problems = fields.map(({ key, problem }) => `${key}: ${problem}`).join("; ");
+    throw invalid(explained("vm.settings_wrong", { problems }), fields);
   }
 }
 
@@ -68,8 +65,7 @@ export function makeFile(vm: VmCreate, { disks, firmware }: FileParts): { text: 
   const taken = OWN_KEYS.filter((key) => Object.hasOwn(vm.spec, key));
   if (taken.length > 0) {
     throw invalid(
-      `These keys have a place of their own and cannot be in spec: ${taken.join(", ")}`,
-      "Give them as memory_mib, vcpus, disks, nics, screen and firmware.",
+      explained("vm.own_keys", { keys: taken.join(", ") }),
       taken.map((key) => ({ key: `spec.${key}`, problem: "it cannot be here" })),
     );
   }
@@ -103,7 +99,7 @@ export function patchFile(
   patch: Readonly<Record<string, unknown>>,
 ): { text: string; spec: VmSpec; keys: string[] } {
   if (Object.hasOwn(patch, "name")) {
-    throw invalid("A VM's name cannot be changed", "Make another VM with this one's disks.");
+    throw invalid(explained("vm.renamed"));
   }
   const before = parse(text) as Record<string, unknown>;
   const after = { ...before, ...patch };
@@ -118,9 +114,6 @@ function toml(value: Record<string, unknown>): string {
   try {
     return `${stringify(value)}\n`;
   } catch (error) {
-    throw invalid(
-      `The settings cannot be written as TOML: ${error instanceof Error ? error.message : error}`,
-      "Use text, numbers, true and false, lists and tables.",
-    );
+    throw invalid(explained("vm.toml", { said: error instanceof Error ? error.message : String(error) }));
   }
 }

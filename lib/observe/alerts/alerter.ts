@@ -7,6 +7,7 @@ import type { AlertChannel, AlertSettings, AlertView } from "../../model/alerts.
 import type { Snapshot } from "../../model/backend.ts";
 import type { EventView } from "../../model/event.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type {
   AlerterContract,
   AlertExtras,
@@ -189,10 +190,7 @@ export class Alerter implements AlerterContract, AlertReplicas {
   #channel(name: string): AlertChannel {
     const channel = this.#settings.channels.find((known) => known.name === name);
     if (channel === undefined) {
-      throw new ProblemError("not_found", {
-        detail: `there is no channel ${JSON.stringify(name)}`,
-        hint: "Look at the names of the channels in the settings of alerts.",
-      });
+      throw new ProblemError("not_found", explained("alert.no_channel", { name: JSON.stringify(name) }));
     }
     return channel;
   }
@@ -219,10 +217,7 @@ export class Alerter implements AlerterContract, AlertReplicas {
   async test(name: string): Promise<{ ok: boolean; detail: string }> {
     const channel = this.#channel(name);
     if (this.#tests >= TESTS) {
-      throw new ProblemError("too_many", {
-        detail: `${TESTS} tests are on their way`,
-        hint: "Wait until they are done.",
-      });
+      throw new ProblemError("too_many", explained("alert.tests_max", { count: TESTS }));
     }
     const text = "This is a test of the alerts. Nothing is wrong.";
     const message = this.#message("test", {

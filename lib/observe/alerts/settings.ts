@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { type AlertChannel, type AlertSettings, alertSettings } from "../../model/alerts.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** What stands where a secret is, when settings are read; written back it means: as it is. */
 export const SET = "set";
@@ -110,11 +111,8 @@ function problemsOf(channel: AlertChannel, key: string): Field[] {
 }
 
 function refused(fields: Field[]): ProblemError {
-  return new ProblemError("invalid", {
-    detail: `settings of alerts: ${fields.map(({ key, problem }) => `${key}: ${problem}`).join("; ")}`,
-    hint: "Correct these, then save again.",
-    fields,
-  });
+  const problems = fields.map(({ key, problem }) => `${key}: ${problem}`).join("; ");
+  return new ProblemError("invalid", { ...explained("alert.settings_wrong", { problems }), fields });
 }
 
 /** What was written, checked, with the secrets that stay. Throws ProblemError "invalid". */

@@ -128,9 +128,10 @@ Deno.test("an encrypted or damaged image is refused", async () => {
     problem("invalid", /encrypted/),
   );
   const corrupt = { "virtual-size": 512, format: "qcow2", "format-specific": { data: { corrupt: true } } };
-  assert.match(imageProblem(corrupt, "qcow2")?.what ?? "", /damaged/);
-  assert.equal(imageProblem({ "virtual-size": 512, format: "qcow2" }, "qcow2"), undefined);
-  assert.match(imageProblem({ "virtual-size": "512" }, "qcow2")?.what ?? "", /understood/);
+  const source = { path: "/old.img", format: "qcow2" } as const;
+  assert.match(imageProblem(corrupt, source)?.detail ?? "", /damaged/);
+  assert.equal(imageProblem({ "virtual-size": 512, format: "qcow2" }, source), undefined);
+  assert.match(imageProblem({ "virtual-size": "512" }, source)?.detail ?? "", /understood/);
 });
 
 Deno.test("an image is what it is said to be, or refused: nothing is guessed", async () => {

@@ -6,20 +6,25 @@ import { make, word } from "./words.ts";
 
 interface Problem {
   code?: string;
-  detail?: string;
-  hint?: string;
+  /** In the reader's language, or English: what is not known in it. */
+  shown?: { detail: string; hint: string; english: { detail: boolean; hint: boolean } };
 }
 
 function dialogElement(): HTMLDialogElement {
   return document.getElementById("dialog") as HTMLDialogElement;
 }
 
-function problemBox({ code, detail, hint }: Problem): HTMLElement {
+function problemBox({ code, shown }: Problem): HTMLElement {
   const title = code === undefined ? word("error.network") : word(`problem.${code}`);
   const box = make("div", { class: "problem", role: "alert" }, make("p", { class: "problem-title" }, title));
-  if (detail !== undefined && detail !== "") box.append(make("p", { lang: "en" }, detail));
-  const next = code === undefined ? word("error.network.hint") : hint ?? "";
-  if (next !== "") box.append(make("p", {}, `${word("error.hint")}: ${next}`));
+  const lang = (english: boolean | undefined): Record<string, string> =>
+    english === true ? { lang: "en" } : {};
+  const detail = shown?.detail ?? "";
+  if (detail !== "") box.append(make("p", lang(shown?.english.detail), detail));
+  const next = code === undefined ? word("error.network.hint") : shown?.hint ?? "";
+  if (next !== "") {
+    box.append(make("p", {}, `${word("error.hint")}: `, make("span", lang(shown?.english.hint), next)));
+  }
   return box;
 }
 
@@ -45,7 +50,7 @@ async function send(form: HTMLFormElement): Promise<{ detail: string; go: string
   }
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
-  throw (typeof body.code === "string" ? body : { code: "failed", detail: String(answer.status) }) as Problem;
+  throw (typeof body.code === "string" ? body : { code: "failed" }) as Problem;
 }
 
 async function submitted(form: HTMLFormElement): Promise<void> {

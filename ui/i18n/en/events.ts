@@ -14,6 +14,7 @@ export const EVENT_PAGES = {
   "events.filter": "Filter",
   "events.show": "Show",
   "events.all": "Show all",
+  "events.none_yet": "None among those that were looked at so far: look at older ones.",
   "events.none": "There is no such event.",
   "events.older": "Older events",
   "events.newest": "Newest events",

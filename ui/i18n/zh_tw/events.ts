@@ -16,6 +16,7 @@ export const ZH_EVENT_PAGES: Readonly<Record<keyof typeof EVENT_PAGES, string>> 
   "events.filter": "篩選",
   "events.show": "顯示",
   "events.all": "顯示全部",
+  "events.none_yet": "到目前為止找過的事件中沒有符合的：請繼續查看較舊的事件。",
   "events.none": "沒有符合的事件。",
   "events.older": "較舊的事件",
   "events.newest": "最新的事件",
