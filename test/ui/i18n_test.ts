@@ -9,9 +9,7 @@ import { ZH_DOCTOR } from "../../ui/i18n/zh_tw/doctor.ts";
 import { SAID_BY_NODES, ZH_PHRASES } from "../../ui/i18n/zh_tw/phrases.ts";
 import { ZH_PROBLEMS } from "../../ui/i18n/zh_tw/problems.ts";
 import { ZH_SENTENCES } from "../../ui/i18n/zh_tw/sentences.ts";
-import { fakeWeb } from "./fake_web.ts";
 import { fakeDoctor } from "./fake_story.ts";
-import { PAGES } from "./page_list.ts";
 
 function places(pattern: string): string[] {
   return [...new Set([...pattern.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!))].sort();
@@ -163,48 +161,6 @@ Deno.test("the browser's language is taken by its weight; any Chinese is ours", 
   assert.equal(acceptedLanguage("fr, zh-Hant;q=0.7, en;q=0.5"), "zh-TW");
   assert.equal(acceptedLanguage(undefined), "en");
   assert.equal(acceptedLanguage("x".repeat(5000)), "en");
-});
-
-/** The text of a page that a person reads: without what is marked as English, as data or as code. */
-function readText(html: string): string {
-  return html.replace(
-    /<(script|style|head|option|svg|pre|code|kbd|input|textarea)\b[^>]*>[\s\S]*?<\/\1>/g,
-    " ",
-  )
-    .replace(/<(\w+)[^>]*\blang="en"[^>]*>[\s\S]*?<\/\1>/g, " ")
-    .replace(/<[^>]+>/g, "\n").replace(/&[#\w]+;/g, " ");
-}
-
-/** Runs of English words that no data of the fake explains. */
-function englishRuns(text: string): string[] {
-  return text.split("\n").map((line) => line.trim()).filter((line) =>
-    /[A-Za-z]{2,}( [A-Za-z'-]+){3,}/.test(line.replace(/[\w./:@-]*[\d./:@-][\w./:@-]*/g, "§"))
-  );
-}
-
-Deno.test("no page in Chinese has a sentence that was left in English", async () => {
-  await using web = await fakeWeb();
-  const left: string[] = [];
-  for (const { name, path, stranger, before, status } of PAGES) {
-    web.backend.reset();
-    before?.(web.backend);
-    const cookie = `iservft_language=zh-TW${stranger === true ? "; stranger=1" : ""}`;
-    const answer = await web.request(path, { headers: { cookie, accept: "text/html" } });
-    assert.equal(answer.status, status ?? 200, name);
-    const html = await answer.text();
-    assert.match(html, /<html lang="zh-Hant-TW"/, name);
-    left.push(...englishRuns(readText(html)).map((run) => `${name}: ${run}`));
-  }
-  // What the node itself says in no language but English, within a sentence of ours.
-  const said =
-    /no difference in|is no vmdk image|no carrier on|no answer in|iservft-edge (witness|vm|serve|pair)/;
-  assert.deepEqual(left.filter((line) => !said.test(line)), []);
-});
-
-Deno.test("a sentence that was left in English would be found", () => {
-  assert.deepEqual(englishRuns(readText("<p>The VM is not protected yet.</p><p>虛擬機 press-1 執行中</p>")), [
-    "The VM is not protected yet.",
-  ]);
 });
 
 Deno.test("no key is used by no page", async () => {
