@@ -58,6 +58,10 @@ const ACCESS = {
   "access.page": { detail: "this page needs a login", hint: "Log in." },
   "access.page_role": { detail: "the role {role} may not {permission}", hint: "Ask an administrator." },
   "access.no_account": { detail: "{name} is no account.", hint: "Sign in with name and password." },
+  "access.token_may_not": {
+    detail: "An API token may not change accounts or tokens.",
+    hint: "Sign in as an administrator, or use the command line on the node itself.",
+  },
   "access.again": {
     detail: "This asks for the password again.",
     hint: "Give the password of the account that is signed in, then repeat.",
@@ -216,6 +220,11 @@ const PEER = {
 
 const PAGES = {
   "page.absent": { detail: "There is nothing at {path}.", hint: "Go back to the first page." },
+  "page.host": {
+    detail: "{name} is not a name or an address of this node.",
+    hint: "Use one of its addresses, or add the name to `names` in its settings.",
+  },
+  "page.too_large": { detail: "The body has more than {bytes} bytes.", hint: "Send less." },
   "page.no_vm": {
     detail: "There is no VM {name}.",
     hint: "Look at the list on the home page; it may have been deleted.",

@@ -8,6 +8,11 @@ const UNUSED_DEVICE = "Give a device that nothing on this node uses; whatever is
 const SIZES = "A disk has 512 bytes to {most}, in whole sectors of 512 bytes.";
 
 const DISKS = {
+  "disk.not_allowed": {
+    detail: "{problems}",
+    hint:
+      "Put it into the VM's own directory, or have root name it, or its directory, in `images` of this node's serve.toml and restart the service. On the node itself root may name any file: iservft-edge vm.",
+  },
   "disk.size": { detail: "{what} has {bytes} bytes", hint: SIZES },
   "disk.sectors": {
     detail: "{what} has {bytes} bytes, which is no whole number of sectors",

@@ -8,7 +8,8 @@ import { type FakeWeb, fakeWeb } from "./fake_web.ts";
 import { type ListedPage, PAGES } from "./page_list.ts";
 
 /** What stays English because it is another's: a file as it is, lines of a log, the record of the audit log, the name of the language. */
-const FOREIGN = /^<(pre\b|option value="en")|^<td data-label="詳細內容" lang="en">[\w .:=-]*<\/td>$/;
+const FOREIGN =
+  /^<(pre\b|option value="en")|^<td data-label="詳細內容" class="wrap" lang="en">[\w .:=-]*<\/td>$/;
 /** Commands, names of products, of channels and of parts of a command. */
 const NAMES = new RegExp(
   [

@@ -3,6 +3,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { addressKey } from "../../lib/access/rate.ts";
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 import type { Env } from "../deps.ts";
 
 /** Bounds on what a request may bring. */
@@ -31,10 +32,7 @@ const FORM = "application/x-www-form-urlencoded";
 const JSON_TYPE = "application/json";
 
 function tooLarge(limit: number): ProblemError {
-  return new ProblemError("too_large", {
-    detail: `The body has more than ${limit} bytes.`,
-    hint: "Send less.",
-  });
+  return new ProblemError("too_large", explained("page.too_large", { bytes: limit }));
 }
 
 function checkType(request: Request, path: string): void {

@@ -2,6 +2,7 @@
  * it is not one of ours, and nothing is answered. */
 
 import { ProblemError } from "../../lib/model/problem.ts";
+import { explained } from "../../lib/model/problem_english.ts";
 
 /** Names and addresses of this machine are looked up again after this time. */
 const STALE_MS = 10_000;
@@ -76,9 +77,6 @@ export class HostList {
     if (url !== null && this.allows(header) && URL.parse(`${url.protocol}//${header}`)?.host === url.host) {
       return;
     }
-    throw new ProblemError("host", {
-      detail: `${JSON.stringify(header.slice(0, 100))} is not a name or an address of this node.`,
-      hint: "Use one of its addresses, or add the name to `names` in its settings.",
-    });
+    throw new ProblemError("host", explained("page.host", { name: JSON.stringify(header.slice(0, 100)) }));
   }
 }

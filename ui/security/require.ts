@@ -25,16 +25,10 @@ export function checkPermission(c: Context<Env>, permission: Permission): Princi
 export function checkFresh(c: Context<Env>, options: { person?: boolean } = {}): Principal {
   const principal = principalOf(c);
   if (options.person === true && principal.kind === "token") {
-    throw new ProblemError("forbidden", {
-      detail: "An API token may not change accounts or tokens.",
-      hint: "Sign in as an administrator, or use the command line on the node itself.",
-    });
+    throw new ProblemError("forbidden", explained("access.token_may_not"));
   }
   if (principal.fresh) return principal;
-  throw new ProblemError("reauthenticate", {
-    detail: "This asks for the password again.",
-    hint: "Give the password of the account that is signed in, then repeat.",
-  });
+  throw new ProblemError("reauthenticate", explained("access.again"));
 }
 
 /** Lets pass who has a permission. */

@@ -12,6 +12,7 @@
 import { dirname, normalize } from "node:path/posix";
 import { LOCAL_ACTOR } from "../../model/access.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { VmCreate } from "../../model/vm.ts";
 import { onHost, type VmSpec } from "../../vm/spec.ts";
 import { isOvmfCode } from "./firmware.ts";
@@ -88,12 +89,11 @@ function refuse(named: readonly Named[]): void {
     use === "written"
       ? "VMs may not have this file of this node"
       : "it is not for everybody on this node to read";
+  const problems = named.map((one) =>
+    `${one.key}: ${JSON.stringify(one.path.slice(0, 200))}: ${problem(one)}`
+  );
   throw new ProblemError("refused", {
-    detail: named.map((one) => `${one.key}: ${JSON.stringify(one.path.slice(0, 200))}: ${problem(one)}`).join(
-      "; ",
-    ),
-    hint:
-      "Put it into the VM's own directory, or have root name it, or its directory, in `images` of this node's serve.toml and restart the service. On the node itself root may name any file: iservft-edge vm.",
+    ...explained("disk.not_allowed", { problems: problems.join("; ") }),
     fields: named.map((one) => ({ key: one.key, problem: problem(one) })),
   });
 }

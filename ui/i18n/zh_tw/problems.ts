@@ -53,6 +53,10 @@ export const ZH_PROBLEMS: Readonly<Record<ReasonCode, { detail: string; hint: st
   "access.page": { detail: "此頁面需要登入", hint: "請登入。" },
   "access.page_role": { detail: "{role}無權{permission}", hint: "請洽管理員。" },
   "access.no_account": { detail: "{name} 不是帳號。", hint: "請以名稱與密碼登入。" },
+  "access.token_may_not": {
+    detail: "API 權杖不能變更帳號或權杖。",
+    hint: "請以管理員身分登入，或在主機上使用命令列。",
+  },
   "access.again": { detail: "此操作需要再次輸入密碼。", hint: "請輸入目前登入帳號的密碼，再重新操作。" },
   "access.unset": {
     detail: "這台主機還沒有管理員，只能從本機進行設定。",
@@ -61,6 +65,11 @@ export const ZH_PROBLEMS: Readonly<Record<ReasonCode, { detail: string; hint: st
   "access.too_often": {
     detail: "來自此位址的請求過多。",
     hint: "請降低頻率；有變更時，事件串流會主動通知。",
+  },
+  "disk.not_allowed": {
+    detail: "{problems}",
+    hint:
+      "請將檔案放到虛擬機自己的目錄，或由 root 將檔案或其目錄加入這台主機 serve.toml 的 `images`，再重新啟動服務。在主機本身，root 可以指定任何檔案：iservft-edge vm。",
   },
   "disk.size": { detail: "{what} 的大小為 {bytes} 位元組", hint: SIZES },
   "disk.sectors": {
@@ -365,6 +374,11 @@ export const ZH_PROBLEMS: Readonly<Record<ReasonCode, { detail: string; hint: st
     hint: "它是否有螢幕（vga = true）？請稍候再試。",
   },
   "page.absent": { detail: "{path} 沒有任何內容。", hint: "請回到首頁。" },
+  "page.host": {
+    detail: "{name} 不是這台主機的名稱或位址。",
+    hint: "請使用它的其中一個位址，或將該名稱加入設定的 `names`。",
+  },
+  "page.too_large": { detail: "傳送的內容超過 {bytes} 位元組。", hint: "請減少傳送的內容。" },
   "page.no_vm": { detail: "沒有虛擬機 {name}。", hint: "請查看首頁的清單；它可能已被刪除。" },
   "page.no_action": { detail: "沒有動作 {name}。", hint: "請開啟虛擬機的頁面，在那裡選擇動作。" },
   "page.no_document": { detail: "說明文件沒有 {name} 這一頁", hint: "請查看目錄：/docs" },
