@@ -81,8 +81,6 @@ const VALUES: Readonly<Record<string, string>> = {
   "{path} is not there": "找不到 {path}",
   "VMs may not have this file of this node": "虛擬機不能使用這台主機的這個檔案",
   "it is not for everybody on this node to read": "不是這台主機上所有人都能讀取的檔案",
-  "{path}: VMs may not have this file of this node": "{path}：虛擬機不能使用這台主機的這個檔案",
-  "{path}: it is not for everybody on this node to read": "{path}：不是這台主機上所有人都能讀取的檔案",
   "it cannot be here": "不能放在這裡",
   "unknown key; remove it or correct its spelling": "不明的項目；請移除或更正拼字",
   "it must be typed again when it goes elsewhere than before": "傳送對象變更時，必須重新輸入",
@@ -194,6 +192,8 @@ const COMPOSED: Readonly<Record<string, string>> = {
   "the other node does not have {address}; it has {list}": "另一台主機沒有 {address}；現有 {list}",
   "this node has no bridge {bridge}": "這台主機沒有橋接器 {bridge}",
   "the other node has no bridge {bridge}": "另一台主機沒有橋接器 {bridge}",
+  "{path}: VMs may not have this file of this node": "{path}：虛擬機不能使用這台主機的這個檔案",
+  "{path}: it is not for everybody on this node to read": "{path}：不是這台主機上所有人都能讀取的檔案",
   "{file}, line {line}: {problem}": "{file} 第 {line} 行：{problem}",
 };
 
