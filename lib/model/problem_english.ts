@@ -86,6 +86,14 @@ const PAIR = {
     detail: "{names} runs or waits under it: stop it first.",
     hint: "Turn off the protection of each VM first.",
   },
+  "pair.not_off": {
+    detail: "The other node is heard: it is not off",
+    hint: "Switch it off for good first; or stop the VMs and unpair.",
+  },
+  "pair.not_replaced": {
+    detail: "{why}",
+    hint: "A node is replaced while each VM runs on this one, alone, or is stopped.",
+  },
   "pair.address": {
     detail: "{text}: it is no address; type the other node's IP address or name, such as 192.168.1.12",
     hint: "The other node shows its addresses beside the code.",

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { type PairSettings, pairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 /** DATA/pair_kept.json: what a VM that runs cannot change. */
 export const keptSettings = pairSettings.pick({ arbiter: true, witness: true, takeover_ms: true })
@@ -33,14 +34,8 @@ export function withKept(
 /** Throws ProblemError unless the other node may be replaced now. */
 export function checkReplace({ reachable, why }: { reachable: boolean; why: string | null }): void {
   if (reachable) {
-    throw new ProblemError("refused", {
-      detail: "The other node is heard: it is not off",
-      hint: "Switch it off for good first; or stop the VMs and unpair.",
-    });
+    throw new ProblemError("refused", explained("pair.not_off"));
   }
   if (why === null) return;
-  throw new ProblemError("refused", {
-    detail: why,
-    hint: "A node is replaced while each VM runs on this one, alone, or is stopped.",
-  });
+  throw new ProblemError("refused", explained("pair.not_replaced", { why }));
 }

@@ -2,9 +2,10 @@
 
 import type { PairingView } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 
 export function notPaired(): ProblemError {
-  return new ProblemError("not_paired", { detail: "this node is not paired", hint: "Pair it first." });
+  return new ProblemError("not_paired", explained("pair.unpaired"));
 }
 
 /** It was confirmed, and then the two lost each other. */
@@ -12,8 +13,6 @@ export function interrupted(name: string): PairingView {
   return {
     step: "failed",
     code: "interrupted",
-    detail:
-      `the pairing with ${name} was interrupted after it had been confirmed; it is not known whether ${name} has stored it`,
-    hint: "It is finished by itself when the two reach each other. Or pair the two anew.",
+    ...explained("pair.interrupted", { node: name }),
   };
 }

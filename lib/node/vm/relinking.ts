@@ -8,6 +8,7 @@ import { checkRelink } from "../../group/relink.ts";
 import type { EventCode } from "../../model/english.ts";
 import type { PairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
+import { explained } from "../../model/problem_english.ts";
 import type { Params, Severity } from "../../model/sentence.ts";
 import { type HostConfig, readHostConfig } from "../../vm/host_config.ts";
 import { hostFile } from "./host_file.ts";
@@ -144,13 +145,10 @@ export class Relinking {
   #known(name: string): KeptVm {
     const kept = this.#options.store.get(name);
     if (kept !== undefined) return kept;
-    throw new ProblemError("not_found", { detail: `There is no VM ${name}`, hint: "See the list of VMs." });
+    throw new ProblemError("not_found", explained("vm.absent", { name }));
   }
 }
 
 export function notPaired(): ProblemError {
-  return new ProblemError("not_paired", {
-    detail: "A VM runs on a pair of nodes, and this one is not paired, or its lines are not set up",
-    hint: "Pair it with the second node first, and say which addresses the two reach each other by.",
-  });
+  return new ProblemError("not_paired", explained("vm.not_paired"));
 }

@@ -21,6 +21,18 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "Stop it first.": "請先停止它。",
   "There is no older copy that waits for it.": "沒有等待啟動的較舊副本。",
   "The VM did not run on both nodes.": "虛擬機沒有同時在兩台主機上執行過。",
+  "{name}: the other node's runner is heard.": "{name}：收得到另一台主機執行程式的訊號。",
+  "{name} does not run alone on this node ({phase}).": "{name} 並非只在這台主機上執行（{phase}）。",
+  "The service is beginning.": "服務正在啟動。",
+  "{name} runs here: {why}. {hint}": "{name} 正在這裡執行：{why}。{hint}",
+  "It does not take the pair's lines: {why}. {hint}": "它無法採用配對的線路：{why}。{hint}",
+  "The VM does not run here alone ({phase})": "虛擬機並非只在這裡執行（{phase}）",
+  "Lines change while the VM runs without protection: unprotect it first, or stop it.":
+    "線路只能在虛擬機未受保護時變更：請先停用保護，或停止它。",
+  "Not while the VM runs: {keys} would be another than it was started with":
+    "虛擬機執行中不能變更：{keys} 會與啟動時不同",
+  "Set it for the new pair as it was for the old one; or stop the VM and start it, then it counts.":
+    "請將新配對設定成與舊配對相同；或停止虛擬機再啟動，設定才會生效。",
   "It runs on neither node.": "兩台主機都沒有在執行它。",
 };
 
