@@ -271,6 +271,17 @@ Deno.test("what cannot be undone asks for the password again, on the way in and 
   assert.equal(s.backend.calls.some(({ method }) => method === "pair.remove"), false);
 });
 
+Deno.test("replacing the other node asks for the word that it is off for good, and is not unpairing", async () => {
+  await using s = await stage();
+  const page = await s.get("/pair/remove?replace=1");
+  assert.match(page.html, /press-b is off for good: replace it/);
+  assert.match(page.html, /action="\/pair\/replace"/);
+  assert.doesNotMatch(page.html, /action="\/pair\/remove"/);
+  assert.equal((await s.post("/pair/replace", {})).to, "/pair");
+  const said = s.backend.calls.map(({ method }) => method).filter((method) => /^pair\.re/.test(method));
+  assert.deepEqual(said, ["pair.replace"]);
+});
+
 Deno.test("events are filtered by what is asked, exported the same way, and their text is text", async () => {
   await using s = await stage();
   s.backend.pushEvent({
