@@ -1,7 +1,7 @@
 /** A backup whose copy may be behind what the VM let out, and knows it (step_asynchronous.ts is the primary's side). */
 
 import { abandon, consider, copyEnds, grant } from "./step_backup.ts";
-import { EPOCH_MAX, type PhaseOf, type Turn } from "./turn.ts";
+import type { PhaseOf, Turn } from "./turn.ts";
 import { FLAGS, type GroupEvent, type GroupState, ROLES, type Word } from "./types.ts";
 
 export function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
@@ -18,21 +18,23 @@ export function writeCopy(
   turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
 }
 
-/** The primary has ended and started anew, and by what it wrote no output of it ran ahead of this copy: the disks here are the newer ones. */
+/** The primary has ended and started anew, and by what it wrote no output of it ran ahead of this copy: which goes on. */
 function neverAhead(state: GroupState, copy: { term: number; generation: number }): boolean {
   const { peer, silent } = state;
   return !silent && peer?.role === ROLES.WAITING && peer.term === copy.term &&
     peer.generation === copy.generation && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0;
 }
 
+function countAgain(turn: Turn, phase: PhaseOf<"behind">): void {
+  turn.go({ ...phase, step: "returning" });
+  writeCopy(turn, phase, "whole");
+}
+
 /** Output of later epochs has left: this copy starts by nobody's word but the operator's, until the primary says that it counts again. */
 export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent): void {
   if (copyEnds(turn, phase, event)) return abandon(turn, phase);
-  if (neverAhead(turn.state, phase)) {
-    turn.state.durable = { generation: phase.generation, epoch: EPOCH_MAX };
-    return abandon(turn, phase);
-  }
   const { term, generation, step } = phase;
+  if (step === "written" && neverAhead(turn.state, phase)) return countAgain(turn, phase);
   const again = event.kind === "timer" && event.timer === "decide";
   if (event.kind === "write_failed") return turn.act({ kind: "set_timer", timer: "decide", after: "second" });
   if (event.kind === "peer" && event.silent) {
@@ -46,6 +48,7 @@ export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent
       if (again) writeCopy(turn, phase, "behind");
       if (event.kind === "written" && event.metadata.copy === "behind") {
         turn.go({ ...phase, step: "written" });
+        if (neverAhead(turn.state, phase)) countAgain(turn, phase); // it has been so since before this was written
       }
       return;
     case "written": {
@@ -55,9 +58,8 @@ export function inBehind(turn: Turn, phase: PhaseOf<"behind">, event: GroupEvent
       }
       const counts = event.kind === "word" && peer?.role === ROLES.PRIMARY && peer.term === term &&
         peer.generation === generation && (peer.flags & FLAGS.COPY_WHOLE) !== 0;
-      if (!counts) return;
-      turn.go({ ...phase, step: "returning" });
-      return writeCopy(turn, phase, "whole");
+      if (counts) countAgain(turn, phase);
+      return;
     }
     case "returning":
       if (again) writeCopy(turn, phase, "whole");
