@@ -169,6 +169,13 @@ export class SettingsSync implements AsyncDisposable {
 
   #merge(name: string, theirs: SettingsOfOne): void {
     const { store, peer, warn } = this.#options;
+    // Else what is kept of the VM that it is of would be passed over: neither revisions nor another VM of its name would count.
+    if (theirs !== null && theirs.record.name !== name) {
+      throw new ProblemError("invalid", {
+        detail: `The settings of ${name} are of ${theirs.record.name}`,
+        hint: "Upgrade the older of the two nodes.",
+      });
+    }
     const kept = store.get(name);
     const own = this.#one(name);
     // What an earlier other node had says nothing of this one.

@@ -206,3 +206,21 @@ Deno.test("a report of the other node whose time is none is refused: whoever sho
   await tell(Date.now());
   assert.equal(view(b).state, "unprotected");
 });
+
+Deno.test("settings of one VM are not taken by the name of another", async () => {
+  await using nodes = await Nodes.make();
+  const [a, b] = [await nodes.open("a"), await nodes.open("b")];
+  await nodes.add(a);
+  await until(b, () => b.views().length === 1);
+  const { settings } = JSON.parse(Deno.readTextFileSync(`${nodes.place("b")}/state.json`));
+  const record = { ...settings, uuid: crypto.randomUUID(), revision: 1 };
+  const tell = async (name: string) =>
+    await nodes.net.b.answers.get("vm.settings")!({
+      name,
+      mine: { record, runs_here: false, switchovers: [] },
+    });
+  await assert.rejects(tell("another"), { code: "invalid" });
+  await tell(VM); // one of its name that is another one is kept apart
+  const after = JSON.parse(Deno.readTextFileSync(`${nodes.place("b")}/state.json`));
+  assert.equal(after.settings.uuid, settings.uuid);
+});
