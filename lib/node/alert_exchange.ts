@@ -3,12 +3,12 @@
 
 import { z } from "zod";
 import type { AlertReplicas } from "../observe/contracts.ts";
-import type { PeerChannel } from "./contracts.ts";
+import { type PeerChannel, REVISION_MAX } from "./contracts.ts";
 
 const METHOD = "alerts.settings";
 const EVERY_MS = 60_000;
 
-const revision = z.number().int().min(0);
+const revision = z.number().int().min(0).max(REVISION_MAX);
 /** `settings` is there when the sender's are newer. */
 const message = z.strictObject({ revision, settings: z.unknown().optional() });
 

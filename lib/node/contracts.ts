@@ -5,6 +5,10 @@ import type { JobView } from "../model/vm.ts";
 
 export type { Recorder } from "../model/recorder.ts";
 
+/** The newest revision of anything that is believed of the other node: one that no number comes after could not be changed here any more, and
+ * its file not be read again. No node makes so many changes. */
+export const REVISION_MAX = 2 ** 48;
+
 /** Where a node keeps what. All absolute. */
 export interface NodePlaces {
   /** --data: identity, pair, VMs, users, events. 0700. */

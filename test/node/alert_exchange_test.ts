@@ -121,3 +121,13 @@ Deno.test("settings that are not good are refused whoever sends them, and the se
     assert.deepEqual(asked, [{ revision: 1_000 }, { revision: 1_000 }]);
   });
 });
+
+Deno.test("a revision that no other could come after is not believed", async () => {
+  await using a = new Side("b");
+  const tell = async (revision: number) =>
+    await a.channel.answers.get("alerts.settings")!({ revision, settings: settings([]) });
+  await assert.rejects(tell(Number.MAX_SAFE_INTEGER));
+  assert.equal(a.alerter.replica().revision, 0);
+  await tell(7);
+  assert.equal(a.alerter.replica().revision, 7);
+});

@@ -7,7 +7,7 @@ import { type PairSettings, pairSettings } from "../../model/node.ts";
 import { ProblemError } from "../../model/problem.ts";
 import { explained } from "../../model/problem_english.ts";
 import { readNodeId } from "../../node_id.ts";
-import type { PeerChannel } from "../contracts.ts";
+import { type PeerChannel, REVISION_MAX } from "../contracts.ts";
 import { type PairStore, type StoredSettings, storedSettings } from "./store.ts";
 import type { NodeInterface } from "./types.ts";
 
@@ -79,6 +79,9 @@ function inThemselves(settings: PairSettings): Field[] {
   return fields;
 }
 
+/** As the other node may say them. */
+const heardSettings = storedSettings.extend({ revision: storedSettings.shape.revision.max(REVISION_MAX) });
+
 export class SettingsSync {
   readonly #options: SettingsOptions;
   #current: StoredSettings;
@@ -92,7 +95,7 @@ export class SettingsSync {
     options.store.unstage();
     const { channel } = options;
     const stored = (raw: unknown) => {
-      const read = storedSettings.safeParse(raw);
+      const read = heardSettings.safeParse(raw);
       if (read.success) return read.data;
       throw new ProblemError("invalid", explained("pair.settings_unknown"));
     };
@@ -144,7 +147,7 @@ export class SettingsSync {
 
   /** The two have met: whoever has the older revision takes the other's. */
   async reconcile(): Promise<void> {
-    const read = storedSettings.safeParse(await this.#options.channel.call(METHOD.show, {}));
+    const read = heardSettings.safeParse(await this.#options.channel.call(METHOD.show, {}));
     if (!read.success || read.data.settings === null || this.#changing) return;
     const { revision, change } = read.data;
     const { channel, id, store } = this.#options;

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { nodeName } from "../../model/node.ts";
+import { REVISION_MAX } from "../contracts.ts";
 import { switchoverView, vmName, vmSample } from "../../model/vm.ts";
 
 /** Bytes that a VM's file may have. */
@@ -123,7 +124,7 @@ export type SettingsIndex = z.infer<typeof settingsIndex>;
 
 /** One VM's settings on their way to the other node; null: there are none. */
 export const settingsOfOne = z.strictObject({
-  record: vmRecord,
+  record: vmRecord.extend({ revision: vmRecord.shape.revision.max(REVISION_MAX) }),
   runs_here: z.boolean(),
   switchovers: z.array(switchoverView).max(SWITCHOVERS_MAX),
 }).nullable();
