@@ -97,7 +97,10 @@ export function createApp(deps: AppDeps): Hono<Env> {
   app.notFound((c) =>
     answer(
       c,
-      new ProblemError("not_found", explained("page.absent", { path: JSON.stringify(c.req.path.slice(0, 200)) })),
+      new ProblemError(
+        "not_found",
+        explained("page.absent", { path: JSON.stringify(c.req.path.slice(0, 200)) }),
+      ),
     )
   );
   return app;

@@ -96,16 +96,19 @@ function streamRoutes(define: Define, deps: WebDeps & { pool: StreamPool }): voi
 
 /** Declares the routes of events. */
 export function eventRoutes(define: Define, deps: WebDeps & { pool: StreamPool }): void {
-  define({
-    method: "get",
-    path: "/events",
-    tag,
-    summary: "Events, newest first",
-    permission: "view",
-    query: filter,
-    answer: z.array(eventView),
-  }, async ({ query: { language, ...query } }) =>
-    (await searchEvents(translator(language), query, deps)).events);
+  define(
+    {
+      method: "get",
+      path: "/events",
+      tag,
+      summary: "Events, newest first",
+      permission: "view",
+      query: filter,
+      answer: z.array(eventView),
+    },
+    async ({ query: { language, ...query } }) =>
+      (await searchEvents(translator(language), query, deps)).events,
+  );
   define({
     method: "get",
     path: "/events/export",

@@ -33,13 +33,13 @@ function patternOf({ english, said }: KnownText): Pattern {
 function valuesOf(text: string, { fixed, names }: Pattern): Record<string, string> | null {
   const [first = "", ...rest] = fixed;
   const last = rest.at(-1) ?? "";
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return null;
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) {
+    return null;
+  }
   const values: Record<string, string> = {};
   let at = first.length;
   for (const [index, name] of names.entries()) {
-    const end = index === names.length - 1
-      ? text.length - last.length
-      : text.indexOf(rest[index]!, at + 1);
+    const end = index === names.length - 1 ? text.length - last.length : text.indexOf(rest[index]!, at + 1);
     if (end <= at || end - at > VALUE_MAX) return null;
     values[name] = text.slice(at, end);
     at = end + rest[index]!.length;

@@ -127,7 +127,11 @@ export function translator(language: Language, timeZone?: string): Translator {
       if (pattern !== undefined && why !== undefined) {
         const params = valuesInChinese(why.params);
         const put = (text: string) => fill(text, params, number);
-        return { detail: put(pattern.detail), hint: put(pattern.hint), english: { detail: false, hint: false } };
+        return {
+          detail: put(pattern.detail),
+          hint: put(pattern.hint),
+          english: { detail: false, hint: false },
+        };
       }
     } catch {
       // As above: it left a value out.

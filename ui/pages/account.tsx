@@ -28,7 +28,10 @@ import type { AccessPagesDeps } from "./login.tsx";
 function own(c: Context<Env>, deps: AccessPagesDeps): UserView {
   const user = deps.access.users.get(c.var.session?.user ?? "");
   if (user !== null) return user;
-  throw new ProblemError("forbidden", explained("access.no_account", { name: c.var.principal?.name ?? "nobody" }));
+  throw new ProblemError(
+    "forbidden",
+    explained("access.no_account", { name: c.var.principal?.name ?? "nobody" }),
+  );
 }
 
 /** Which form had a problem. */

@@ -298,7 +298,10 @@ async function saveChannel(c: Context<Env>, deps: WebDeps) {
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     c.status(409);
-    return channelPage(c, deps, { form: refused(t, error, { values, rename: (key) => key.split(".").at(-1)! }), before });
+    return channelPage(c, deps, {
+      form: refused(t, error, { values, rename: (key) => key.split(".").at(-1)! }),
+      before,
+    });
   }
   return c.redirect("/settings/alerts", 303);
 }

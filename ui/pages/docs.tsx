@@ -74,7 +74,10 @@ export function docRoutes(deps: WebDeps): Hono<Env> {
   const open = (context: PageContext, name: string) => {
     const known = docName(name);
     if (known === undefined) {
-      throw new ProblemError("not_found", explained("page.no_document", { name: JSON.stringify(name.slice(0, 60)) }));
+      throw new ProblemError(
+        "not_found",
+        explained("page.no_document", { name: JSON.stringify(name.slice(0, 60)) }),
+      );
     }
     const pages = library.all(context.t);
     const page = library.page(known, context.t);

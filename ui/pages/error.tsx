@@ -12,7 +12,9 @@ import { Page } from "../layout.tsx";
  * it. */
 export function errorPage(deps: WebDeps): (c: Context<Env>, error: unknown) => Response | Promise<Response> {
   return function errorPage(c, error) {
-    const problem = error instanceof ProblemError ? error : new ProblemError("failed", explained("page.broken"));
+    const problem = error instanceof ProblemError
+      ? error
+      : new ProblemError("failed", explained("page.broken"));
     const context = pageContext(c, deps);
     const { t } = context;
     c.status(PROBLEMS[problem.code].status);

@@ -136,10 +136,16 @@ export function eventPageRoutes(deps: WebDeps): Hono<Env> {
         <div class="page-head">
           <h1>{t("nav.events")}</h1>
           <p class="actions">
-            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "csv", ...language })} icon="down">
+            <ButtonLink
+              href={addressOf("/api/v1/events/export", query, { format: "csv", ...language })}
+              icon="down"
+            >
               CSV
             </ButtonLink>
-            <ButtonLink href={addressOf("/api/v1/events/export", query, { format: "json", ...language })} icon="down">
+            <ButtonLink
+              href={addressOf("/api/v1/events/export", query, { format: "json", ...language })}
+              icon="down"
+            >
               JSON
             </ButtonLink>
           </p>

@@ -216,9 +216,7 @@ function JobRow({ context, job }: { context: Seen; job: JobView }) {
           )}
         </>
       )}
-      {job.error !== null && (
-        <Why t={t} said={job.error} />
-      )}
+      {job.error !== null && <Why t={t} said={job.error} />}
     </li>
   );
 }

@@ -53,12 +53,8 @@ async function pairPage(c: Context<Env>, deps: WebDeps, shown: Shown = {}) {
         <a href="/settings">{t("nav.settings")}</a>
       </p>
       <h1>{t("pair.title")}</h1>
-      {shown.problem !== undefined && (
-        <Problem t={t} {...told(shown.problem)} />
-      )}
-      {refusedBy !== null && refusedBy !== undefined && (
-        <Problem t={t} {...refusedBy} />
-      )}
+      {shown.problem !== undefined && <Problem t={t} {...told(shown.problem)} />}
+      {refusedBy !== null && refusedBy !== undefined && <Problem t={t} {...refusedBy} />}
       <PairingCard context={context} pairing={pairing} />
       {choosing && <NoneStep context={context} form={shown.join ?? freshForm()} />}
       <div id="arbiter-problem" data-live="">

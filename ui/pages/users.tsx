@@ -120,7 +120,10 @@ function userPage(c: Context<Env>, deps: AccessDeps, shown: { name: string; form
   const { t } = context;
   const user = deps.access.users.get(shown.name);
   if (user === null) {
-    throw new ProblemError("not_found", explained("page.no_account", { name: JSON.stringify(shown.name.slice(0, 40)) }));
+    throw new ProblemError(
+      "not_found",
+      explained("page.no_account", { name: JSON.stringify(shown.name.slice(0, 40)) }),
+    );
   }
   const form = shown.form ?? freshForm({ role: user.role });
   const path = `/settings/users/${user.name}`;

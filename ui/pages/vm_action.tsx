@@ -19,7 +19,10 @@ const actionParam = z.enum(VM_ACTIONS);
 function actionOf(text: string): VmAction {
   const action = actionParam.safeParse(text);
   if (action.success) return action.data;
-  throw new ProblemError("not_found", explained("page.no_action", { name: JSON.stringify(text.slice(0, 40)) }));
+  throw new ProblemError(
+    "not_found",
+    explained("page.no_action", { name: JSON.stringify(text.slice(0, 40)) }),
+  );
 }
 
 function needs(action: VmAction): Permission {

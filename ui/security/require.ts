@@ -17,7 +17,10 @@ export function principalOf(c: Context<Env>): Principal {
 export function checkPermission(c: Context<Env>, permission: Permission): Principal {
   const principal = principalOf(c);
   if (may(principal.role, permission)) return principal;
-  throw new ProblemError("forbidden", explained("access.role", { name: principal.name, role: principal.role }));
+  throw new ProblemError(
+    "forbidden",
+    explained("access.role", { name: principal.name, role: principal.role }),
+  );
 }
 
 /** Throws unless the password was given within the last five minutes. A token and the local socket need none; where a `person` is wanted

@@ -124,7 +124,10 @@ export type SettingsIndex = z.infer<typeof settingsIndex>;
 
 /** One VM's settings on their way to the other node; null: there are none. */
 export const settingsOfOne = z.strictObject({
-  record: vmRecord.extend({ revision: vmRecord.shape.revision.max(REVISION_MAX) }),
+  record: vmRecord.extend({
+    revision: vmRecord.shape.revision.max(REVISION_MAX),
+    starts: vmRecord.shape.starts.max(REVISION_MAX),
+  }),
   runs_here: z.boolean(),
   switchovers: z.array(switchoverView).max(SWITCHOVERS_MAX),
 }).nullable();

@@ -222,7 +222,9 @@ Deno.test("settings of one VM are not taken by the name of another", async () =>
   await assert.rejects(tell("another"), { code: "invalid" });
   Object.assign(record, { uuid: settings.uuid, revision: Number.MAX_SAFE_INTEGER });
   await assert.rejects(tell(VM), /revision/, "no change could come after it, and none be read again");
-  Object.assign(record, { uuid: crypto.randomUUID(), revision: 1 });
+  Object.assign(record, { revision: 9, starts: Number.MAX_SAFE_INTEGER });
+  await assert.rejects(tell(VM), /starts/);
+  Object.assign(record, { uuid: crypto.randomUUID(), revision: 1, starts: 0 });
   await tell(VM); // one of its name that is another one is kept apart
   const after = JSON.parse(Deno.readTextFileSync(`${nodes.place("b")}/state.json`));
   assert.equal(after.settings.uuid, settings.uuid);

@@ -11,8 +11,7 @@ const ARBITER_WHY = "兩台主機互相收不到訊號時，由它決定哪一�
 const CHECKS: Readonly<Record<DoctorCheck, { title: string; why: string; fix: string }>> = {
   kvm: {
     title: "硬體虛擬化（KVM）",
-    why:
-      "沒有硬體虛擬化時，QEMU 必須自行轉譯虛擬機的程式碼，速度會慢上許多倍。兩台主機必須都有，或都沒有。",
+    why: "沒有硬體虛擬化時，QEMU 必須自行轉譯虛擬機的程式碼，速度會慢上許多倍。兩台主機必須都有，或都沒有。",
     fix: "請在主機的韌體設定（BIOS/UEFI）中啟用虛擬化（VT-x、AMD-V）；若主機本身是虛擬機，請啟用巢狀虛擬化。",
   },
   kernel: {
@@ -53,8 +52,7 @@ const CHECKS: Readonly<Record<DoctorCheck, { title: string; why: string; fix: st
   user: {
     title: "執行 QEMU 的使用者",
     why: "這樣一來，即使有人從虛擬機突破 QEMU，在這台主機上也沒有任何權限，而不會成為系統管理者。",
-    fix:
-      '請執行 sudo iservft-edge install，或在主機設定檔中寫入 qemu_user = "iservft-qemu" 並建立該使用者。',
+    fix: '請執行 sudo iservft-edge install，或在主機設定檔中寫入 qemu_user = "iservft-qemu" 並建立該使用者。',
   },
   systemd: {
     title: "systemd",
@@ -320,8 +318,7 @@ const FIXES: Readonly<Record<DoctorFixCode, string>> = {
   "kvm.denied": AS_ROOT,
   "kvm.no_device":
     "請載入模組：modprobe kvm_intel 或 kvm_amd；若被拒絕，請在主機的韌體設定（BIOS/UEFI）中啟用虛擬化。",
-  "kvm.no_processor":
-    "請在主機的韌體設定（BIOS/UEFI）中啟用虛擬化（VT-x、AMD-V），或改用支援虛擬化的主機。",
+  "kvm.no_processor": "請在主機的韌體設定（BIOS/UEFI）中啟用虛擬化（VT-x、AMD-V），或改用支援虛擬化的主機。",
   "user.missing": "請建立：useradd --system --no-create-home --shell /usr/sbin/nologin {user}",
   "tun.denied_user": AS_ROOT,
   "nftables.unknown": AS_ROOT,
@@ -336,8 +333,7 @@ const FIXES: Readonly<Record<DoctorFixCode, string>> = {
   "bridge.no_ports": "請將區域網路的連接埠加入：ip link set PORT master {bridge}",
   "peer.unpaired": "請與第二台主機配對。",
   "pair_qemu.older": "請升級 {node} 上的 QEMU。",
-  "pair_cpu.makers":
-    "請使用同一家製造商處理器的主機，或在虛擬機的檔案中使用 qemu64 等通用 CPU 型號。",
+  "pair_cpu.makers": "請使用同一家製造商處理器的主機，或在虛擬機的檔案中使用 qemu64 等通用 CPU 型號。",
 };
 
 /** Doctor in Chinese. */

@@ -101,4 +101,3 @@ export function knownInChinese(english: string): string | null {
 export function valuesInChinese(params: Params): Params {
   return nested(params, 1);
 }
-

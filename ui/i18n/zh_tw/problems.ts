@@ -146,7 +146,8 @@ export const ZH_PROBLEMS: Readonly<Record<ReasonCode, { detail: string; hint: st
     hint: "其中一台由較舊的備份還原：請在兩台主機上解除配對，再重新配對。",
   },
   "pair.version": {
-    detail: "一台主機執行 iservft-edge {own}（{own_range}），另一台執行 {other}（{other_range}）：沒有共同的通訊協定",
+    detail:
+      "一台主機執行 iservft-edge {own}（{own_range}），另一台執行 {other}（{other_range}）：沒有共同的通訊協定",
     hint: "請升級執行 {behind} 的主機。",
   },
   "pair.settings_unknown": { detail: "另一台主機傳來這台主機無法理解的設定", hint: OLDER },

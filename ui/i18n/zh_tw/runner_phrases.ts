@@ -26,7 +26,12 @@ const COMMANDS: readonly (readonly [problem: string, zh: string, hint: string, z
     "Make sure that it is off, then confirm_peer_off.",
     "請先確定它已關機，再執行「確認另一台主機已關機」。",
   ],
-  ["This host has no VM state to give up", "這台主機沒有可放棄的虛擬機內容", "Look at status.", "請查看狀態。"],
+  [
+    "This host has no VM state to give up",
+    "這台主機沒有可放棄的虛擬機內容",
+    "Look at status.",
+    "請查看狀態。",
+  ],
   ["A switchover is under way", "切換正在進行中", "Wait for its end.", "請等待切換結束。"],
   [
     "The backup is behind: output leaves before it is committed",
@@ -208,7 +213,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
   "Starting.": "啟動中。",
   "Waiting: {why}.": "等待中：{why}。",
   "The VM is being started on this host.": "正在這台主機上啟動虛擬機。",
-  "Syncing: the VM runs on this host and is not protected yet.": "同步中：虛擬機在這台主機上執行，尚未受保護。",
+  "Syncing: the VM runs on this host and is not protected yet.":
+    "同步中：虛擬機在這台主機上執行，尚未受保護。",
   "Protected: safe to lose either machine.": "備援保護中：任一台主機故障都不影響運作。",
   "Protected: safe to lose either machine, but nobody takes over by itself: the arbiter is not reachable.":
     "備援保護中，但無法自動接手：仲裁者無法連線。",
@@ -234,7 +240,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
     "備援保護中：這台主機有完整的副本，另一台故障時由它接手。",
   "The copy on this host is behind what the VM did: it starts only when an operator says so (promote).":
     "這台主機上的副本比虛擬機的內容舊：只有人員要求時才會啟動（啟動較舊的副本）。",
-  "The other host is lost ({cause}): waiting for leave to take over.": "已失去另一台主機（{cause}）：正在等待接手許可。",
+  "The other host is lost ({cause}): waiting for leave to take over.":
+    "已失去另一台主機（{cause}）：正在等待接手許可。",
   "Taking over: the VM is being started from its copy on this host.":
     "接手中：正在從這台主機上的副本啟動虛擬機。",
   "The copy on this host is out of date; it waits for the other host.":

@@ -1,7 +1,8 @@
 /** 正體中文（台灣）：虛擬機、磁碟、匯入與作業被拒絕或失敗的原因（lib/model/vm_problem_english.ts 的每個代碼）。 */
 import type { VM_PROBLEMS } from "../../../lib/model/vm_problem_english.ts";
 
-const ONE_FILE = "請將磁碟匯出成單一檔案（VMware：匯出為 OVA 或 OVF，其中的 .vmdk 是單一檔案），再匯入該檔案。";
+const ONE_FILE =
+  "請將磁碟匯出成單一檔案（VMware：匯出為 OVA 或 OVF，其中的 .vmdk 是單一檔案），再匯入該檔案。";
 const MERGE = "請在原來的平台上與其基礎映像檔合併（刪除快照），再匯入結果。";
 const DEVICE = "請指定這台主機上沒有其他用途的裝置；裝置上的內容將歸虛擬機所有。";
 const SIZES = "磁碟大小為 512 位元組到 {most}，且必須是 512 位元組磁區的整數倍。";
