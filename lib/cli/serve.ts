@@ -22,6 +22,7 @@ import type { EventView } from "../model/event.ts";
 import type { Log } from "../model/log.ts";
 import { english } from "../model/english.ts";
 import { Notifier } from "../node/sd_notify.ts";
+import { JournalSocket } from "../observe/journal.ts";
 import { type LogForm, logForm, Logger } from "../observe/log.ts";
 import { plain } from "./text.ts";
 import { VERSION } from "./version.ts";
@@ -128,7 +129,11 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
   const signalled = untilSignal();
   const { openNode } = await import("./serve_node.ts");
   const { openWeb } = await import("./serve_web.ts");
-  await using logger = new Logger({ form: settings.log });
+  using journal = settings.log === "journal" ? new JournalSocket() : null;
+  await using logger = new Logger({
+    form: settings.log,
+    journal: journal === null ? null : (entry) => journal.send(entry),
+  });
   // On a terminal a person reads what is said to them; else it is a log, and what happens belongs in it as well.
   const say: Say = settings.log !== "text"
     ? logger.log

@@ -1,6 +1,7 @@
-/** The service's log: one line each on standard error, in the form that its reader wants. For journald a line begins with its priority
- * (sd-daemon(3)); a person reads text; programs read JSON. */
+/** The service's log: one line each on standard error, in the form that its reader wants. journald gets entries with fields, or, when it
+ * does not take them, lines that begin with their priority (sd-daemon(3)); a person reads text; programs read JSON. */
 
+import { journalEntry } from "./journal.ts";
 import { LOG_LEVELS, type LogFields, type LogLevel } from "../model/log.ts";
 
 /** Who reads it. */
@@ -86,6 +87,15 @@ export function logLine(
     : `${line.at} ${line.level}: ${message}${pairs}`;
 }
 
+/** The same for journald: the text, and its fields once more for whoever looks for them. */
+export function logEntry(
+  line: { level: LogLevel; message: string; fields?: LogFields; at: string },
+): Uint8Array {
+  const priority = PRIORITY[line.level];
+  const message = logLine("journal", line).slice(`<${priority}>`.length);
+  return journalEntry({ message, priority, fields: shown(line.fields ?? {}) });
+}
+
 /** A field called as one of ours is not lost, and hides none of ours. */
 function renamed<T>(fields: Record<string, T>): Record<string, T> {
   const ours = new Set(["at", "level", "message"]);
@@ -101,17 +111,24 @@ export interface LoggerOptions {
   nowMs?: () => number;
   /** Standard error unless told otherwise. */
   write?: (bytes: Uint8Array) => Promise<unknown>;
+  /** For the form "journal": takes an entry, or says that it does not. */
+  journal?: ((entry: Uint8Array) => Promise<boolean>) | null;
+}
+
+interface Line {
+  text: string;
+  entry: Uint8Array | null;
 }
 
 /** Writes lines one after the other; a reader that does not read holds up nobody: what finds no room is counted, and said later. */
 export class Logger implements AsyncDisposable {
   readonly #options: Required<LoggerOptions>;
-  readonly #lines: string[] = [];
+  readonly #lines: Line[] = [];
   #lost = 0;
   #writing: Promise<void> | null = null;
 
   constructor(options: LoggerOptions) {
-    this.#options = { least: "info", nowMs: Date.now, write: writeError, ...options };
+    this.#options = { least: "info", nowMs: Date.now, write: writeError, journal: null, ...options };
   }
 
   /** Says one line. A model Log: may be passed on as it is. */
@@ -130,9 +147,14 @@ export class Logger implements AsyncDisposable {
     }
   };
 
-  #line(level: LogLevel, message: string, fields: LogFields = {}): string {
+  #line(level: LogLevel, message: string, fields: LogFields = {}): Line {
     const at = new Date(this.#options.nowMs()).toISOString();
-    return logLine(this.#options.form, { level, message, fields, at });
+    const { form, journal } = this.#options;
+    const said = { level, message, fields, at };
+    return {
+      text: logLine(form, said),
+      entry: form === "journal" && journal !== null ? logEntry(said) : null,
+    };
   }
 
   async #write(): Promise<void> {
@@ -144,13 +166,23 @@ export class Logger implements AsyncDisposable {
         this.#lost = 0;
         this.#lines.push(this.#line("warning", "lines of this log were lost", { lines }));
       }
-      const text = this.#lines.splice(0).map((line) => `${line}\n`).join("");
+      const text = (await this.#untaken(this.#lines.splice(0))).map((line) => `${line.text}\n`).join("");
+      if (text === "") continue;
       try {
         await this.#options.write(new TextEncoder().encode(text));
       } catch {
         // Nobody reads it any more.
       }
     }
+  }
+
+  /** The lines that journald has not taken as entries. From the first one on, so that they stay in order. */
+  async #untaken(lines: Line[]): Promise<Line[]> {
+    const { journal } = this.#options;
+    for (const [index, { entry }] of lines.entries()) {
+      if (journal === null || entry === null || !await journal(entry)) return lines.slice(index);
+    }
+    return [];
   }
 
   /** When all that was said is written. */

@@ -56,6 +56,8 @@ async function inOrder(nodes: InstalledNodes): Promise<void> {
       new RegExp(`/system.slice/${RUNNER}$`, "m"),
     );
     assert.equal(await machine.must(["stat", "--format=%U", `/proc/${qemu}`]), "iservft-qemu\n");
+    const told = ["ISERVFT_EVENT=vm.protected", `ISERVFT_NAME=${VM}`, `_SYSTEMD_UNIT=${SERVICE}`];
+    assert.match(await machine.must(["journalctl", "--output=cat", ...told]), /^Protected/);
     const said = await machine.must(["journalctl", "--output=cat", `_SYSTEMD_UNIT=${RUNNER}`]);
     assert.doesNotMatch(said, /error|gate only|not permitted|denied/i);
     const status = JSON.parse(

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { JournalSocket } from "../../lib/observe/journal.ts";
 import { logForm, Logger, logLine } from "../../lib/observe/log.ts";
 
 const AT = "2026-03-01T12:00:00.000Z";
@@ -98,4 +99,41 @@ Deno.test("a reader that does not read holds up nobody: what finds no room is co
   const lines = text.split("\n");
   assert.ok(lines.length < 1_100, `${lines.length}`);
   assert.match(text, /lines of this log were lost lines=4\d{3}/);
+});
+
+Deno.test("journald gets what happened as fields that can be asked for; what it does not take is a line, and none is lost or doubled", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "iservft-journal-" });
+  type Receiver = { receive(): Promise<[Uint8Array, unknown]>; close(): void };
+  const listen = (Deno as unknown as { listenDatagram: (options: unknown) => Receiver }).listenDatagram;
+  const path = `${directory}/socket`;
+  const journald = listen({ transport: "unixpacket", path });
+  let written = "";
+  try {
+    using socket = new JournalSocket(path);
+    await using logger = new Logger({
+      form: "journal",
+      journal: (entry) => socket.send(entry),
+      write: (bytes) => Promise.resolve(written += new TextDecoder().decode(bytes)),
+    });
+    logger.log("critical", "It is\nlost.\nPRIORITY=7", {
+      event: "vm.failed",
+      name: "press-1",
+      actor: "",
+      password: "S3CRET",
+    });
+    const entry = new TextDecoder().decode((await journald.receive())[0]);
+    assert.deepEqual(entry.split("\n"), [
+      'MESSAGE=It is lost. PRIORITY=7 event=vm.failed name=press-1 actor="" password=…',
+      ...["PRIORITY=2", "SYSLOG_IDENTIFIER=iservft-edge"],
+      ...["ISERVFT_EVENT=vm.failed", "ISERVFT_NAME=press-1", "ISERVFT_PASSWORD=…", ""],
+    ]);
+    assert.equal(written, "");
+    journald.close();
+    logger.log("warning", "nobody takes entries", { event: "vm.alarm" });
+    logger.log("info", "and goes on");
+    await logger[Symbol.asyncDispose]();
+    assert.equal(written, "<4>nobody takes entries event=vm.alarm\n<6>and goes on\n");
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });
