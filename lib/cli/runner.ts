@@ -248,11 +248,12 @@ function verdict(event: Record<string, unknown>): string {
     : `error: at epoch ${event["epoch"]} the backup differs from the primary in: ${wrong.join(", ")}`;
 }
 
-/** What stands before a line in journald's log: its priority (sd-daemon(3)). */
-function priority(event: Record<string, unknown>): string {
+/** The line as journald wants it: one, with its priority before it (sd-daemon(3)). */
+function journalLine(event: Record<string, unknown>, text: string): string {
   const kind = event["event"];
-  if (kind === "problem" || (kind === "verified" && line(event)?.startsWith("error"))) return "<3>";
-  return kind === "alarm" || kind === "refused" || (kind === "link" && !event["up"]) ? "<4>" : "<6>";
+  const wrong = kind === "problem" || (kind === "verified" && line(event)?.startsWith("error"));
+  const odd = kind === "alarm" || kind === "refused" || (kind === "link" && !event["up"]);
+  return `<${wrong ? 3 : odd ? 4 : 6}>${text.replace(/\s*\n\s*/g, " ")}`;
 }
 
 /** Runs the command. */
@@ -280,8 +281,8 @@ export async function run(args: string[], io: CommandIo): Promise<number> {
     for (const server of servers) server.broadcast(event);
     failed ||= endsInFailure(event);
     const text = given.json ? JSON.stringify(event) : line(event);
-    const at = (journal ? priority(event) : "") + (given.times ? `${new Date().toISOString()} ` : "");
-    if (text !== undefined && text !== said) io.out(`${at}${text}`); // a state's steps have one sentence
+    const at = given.times ? `${new Date().toISOString()} ` : "";
+    if (text !== undefined && text !== said) io.out(journal ? journalLine(event, at + text) : at + text); // a state's steps have one sentence
     if (text !== undefined) said = text;
   };
   await using runner = new Runner({

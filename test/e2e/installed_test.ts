@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import { TRACKERS } from "../../ffi/status.ts";
+import { NODE_NAMES } from "../../lib/lab/nodes.ts";
 import { type Host, HOSTS } from "../../lib/lab/places.ts";
 import { brokenPromises, type CountingClient } from "../../lib/lab/scene.ts";
 import { READY_MS } from "./nodes_kit.ts";
 import { InstalledNodes, RUNNER, SERVICE, VM } from "./installed_kit.ts";
+
+/** ISERVFT_INSTALLED=all: what takes longer as well: a service that hangs, a runner's unit stopped, a machine switched off and on, the end. */
+const EVERYTHING = Deno.env.get("ISERVFT_INSTALLED") === "all";
 
 /** Waits until systemd has started the service again after process `pid`; ready, as it says itself. */
 async function startedAfter(nodes: InstalledNodes, [host, pid]: [host: Host, pid: string]): Promise<void> {
@@ -68,6 +72,62 @@ async function inOrder(nodes: InstalledNodes): Promise<void> {
   }
 }
 
+/** A drop-in of the service's unit. */
+async function dropIn(nodes: InstalledNodes, host: Host, text: string): Promise<void> {
+  const directory = `/run/systemd/system/${SERVICE}.d`;
+  const script = `mkdir -p ${directory} && printf '[Service]\n${text}\n' >${directory}/test.conf`;
+  await nodes.hosts[host].must(["sh", "-c", script]);
+  await nodes.hosts[host].must(["systemctl", "daemon-reload"]);
+}
+
+/** What else a machine goes through, with the client counting. */
+async function wholeLife(nodes: InstalledNodes, client: CountingClient): Promise<void> {
+  for (const host of HOSTS) await dropIn(nodes, host, "WatchdogSec=5");
+  await harmless(nodes, { hosts: HOSTS, client, to: systemctl(nodes, "restart", SERVICE) });
+  await harmless(nodes, { hosts: HOSTS, client, to: systemctl(nodes, "kill", "--signal=STOP", SERVICE) });
+  for (const host of HOSTS) {
+    assert.match(await nodes.hosts[host].must(["journalctl", "--unit", SERVICE]), /Watchdog timeout/);
+  }
+  // The runner's unit is stopped: as FAULTS 2, and it is started again.
+  await nodes.hosts.a.must(["systemctl", "stop", RUNNER]);
+  assert.ok(await client.answered(50), "the VM goes on");
+  const moved = await nodes.hosts.b.api.vm(VM, ["protected"], READY_MS);
+  assert.equal(moved.runs_on, NODE_NAMES.b);
+  // The machine that has it is switched off in order, and on again: service and runner start with it.
+  await nodes.hosts.b.poweroff();
+  assert.ok(await client.answered(50), "the VM goes on");
+  await nodes.hosts.b.boot();
+  const back = await nodes.hosts.a.api.vm(VM, ["protected"], READY_MS);
+  assert.equal(back.runs_on, NODE_NAMES.a);
+  const { runner, qemu } = await nodes.processes("b");
+  assert.ok(runner > 1 && qemu > 1, "its runner was started with the machine");
+}
+
+/** The end of an installation: refused while a VM is here, says what it would remove, keeps the data, and begins where it was. */
+async function uninstalled(nodes: InstalledNodes, host: Host): Promise<void> {
+  const machine = nodes.hosts[host];
+  const refused = await machine.run(["iservft-edge", "uninstall", "--keep-data"]);
+  assert.deepEqual([refused.code, /kept as copies: demo/.test(refused.err)], [5, true], refused.err);
+  await machine.must(["iservft-edge", "vm", "stop", VM]);
+  const end = performance.now() + READY_MS;
+  let asked = await machine.run(["iservft-edge", "uninstall"]);
+  while (/kept as copies/.test(asked.err) && performance.now() < end) {
+    asked = await machine.run(["iservft-edge", "uninstall"]);
+  }
+  assert.match(asked.err, /identity, pair, accounts, events, settings, and the disks of demo/);
+  assert.equal(asked.code, 5);
+  await machine.must(["iservft-edge", "uninstall", "--keep-data"]);
+  assert.notEqual((await machine.run(["id", "iservft-qemu"])).code, 0, "QEMU's user is gone");
+  assert.notEqual((await machine.run(["systemctl", "cat", SERVICE])).code, 0, "the unit is gone");
+  await machine.must(["/srv/newer", "install"]);
+  assert.deepEqual((await machine.api.status()).vms.map(({ name, state }) => [name, state]), [[
+    VM,
+    "stopped",
+  ]]);
+  await machine.must(["iservft-edge", "vm", "start", VM]);
+  for (const each of HOSTS) await nodes.hosts[each].api.vm(VM, ["protected"], READY_MS);
+}
+
 Deno.test("installed under systemd: the service restarted, killed, hung or upgraded ends no process of a VM; without units of their own they end", async () => {
   await using nodes = await InstalledNodes.open();
   await nodes.pair();
@@ -90,17 +150,13 @@ Deno.test("installed under systemd: the service restarted, killed, hung or upgra
     const program = (await nodes.hosts[host].must(["readlink", `/proc/${runner}/exe`])).trim();
     assert.doesNotMatch(program, /deleted/, "what a runner runs from is not removed under it");
   }
+  if (EVERYTHING) await wholeLife(nodes, client);
   assert.deepEqual(brokenPromises(await client.stop()), []);
+  if (EVERYTHING) await uninstalled(nodes, "a");
 
   // The control: a runner in the service's own cgroup, under systemd's own default, ends with it.
   const { hosts } = nodes;
-  await hosts.b.must(["mkdir", "-p", `/run/systemd/system/${SERVICE}.d`]);
-  await hosts.b.must([
-    "sh",
-    "-c",
-    `printf '[Service]\nKillMode=control-group\n' >/run/systemd/system/${SERVICE}.d/control.conf`,
-  ]);
-  await hosts.b.must(["systemctl", "daemon-reload"]);
+  await dropIn(nodes, "b", "KillMode=control-group");
   const { runner, qemu } = await nodes.processes("b");
   for (const pid of [runner, qemu]) {
     await hosts.b.must(["sh", "-c", `echo ${pid} >/sys/fs/cgroup/system.slice/${SERVICE}/cgroup.procs`]);

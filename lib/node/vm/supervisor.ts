@@ -306,7 +306,8 @@ export class Supervisor implements AsyncDisposable {
   async #whyEnded(code: number | null): Promise<string> {
     const lines = await this.#options.launcher.log(this.#launch([]), 3).catch(() => []);
     const said = lines.findLast((line) => /error|refused/i.test(line))?.replace(/^\S+Z /, "");
-    return said ?? (code === null ? "it ended" : `it ended with code ${code}`);
+    // What it said of its VM's end says more than that it ended.
+    return said ?? (this.#failed || (code === null ? "it ended" : `it ended with code ${code}`));
   }
 
   #fail(why: string): void {
