@@ -16,10 +16,16 @@ import { disk, mib, nic, setting } from "./values.ts";
 /** What both take. */
 const common = object("What it is made of", {
   memory: option("--memory", "-m", mib, { description: message`such as 2G; a number alone is MiB` }),
-  vcpus: withDefault(option("--vcpus", integer({ min: 1, max: 8, metavar: "COUNT" })), 1),
+  vcpus: withDefault(
+    option("--vcpus", integer({ min: 1, max: 8, metavar: "COUNT" }), {
+      description: message`virtual processors, 1 to 8; 1 or 2 are protected at the least cost`,
+    }),
+    1,
+  ),
   nics: multiple(
     option("--nic", nic, {
-      description: message`bridge=BRIDGE,model=MODEL,mac=MAC, each optional; again for more`,
+      description:
+        message`a network card, such as bridge=br0,model=e1000e,mac=52:54:00:12:34:56; left out: the LAN's bridge, virtio-net, an address that is made; again for more`,
     }),
     {
       max: 8,
@@ -31,7 +37,10 @@ const common = object("What it is made of", {
   ),
   uefi: withDefault(flag("--uefi", { description: message`UEFI instead of BIOS` }), false),
   settings: multiple(
-    option("--set", setting, { description: message`a further key of the VM's file, and its value` }),
+    option("--set", setting, {
+      description:
+        message`a further key of the VM's file and its value, such as boot_menu=true; again for more`,
+    }),
     {
       max: 50,
     },
@@ -127,7 +136,13 @@ export const createVerb: Verb = verb({
   takes: merge(
     object({
       name: nameArgument,
-      disks: multiple(option("--disk", disk, { description: message`again for more, in order` }), { max: 7 }),
+      disks: multiple(
+        option("--disk", disk, {
+          description:
+            message`a disk, in the order of booting: new:20G, existing:PATH or import:FORMAT:PATH; again for more`,
+        }),
+        { max: 7 },
+      ),
     }),
     common,
   ),

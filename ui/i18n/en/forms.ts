@@ -66,7 +66,7 @@ export const FORMS = {
   "create.nic.bridge": "Bridge",
   "create.nic.bridge.hint": "The same name on both nodes.",
   "create.nic.bridge.lan": "{bridge} (the LAN)",
-  "create.nic.bridge.none": "Not plugged in",
+  "create.nic.bridge.none": "The LAN's, as the pair has it",
   "create.nic.bridge.pattern": "Letters, digits, dot, hyphen, underscore; at most 15.",
   "create.nic.model": "Model",
   "create.nic.model.hint": "Guests without virtio drivers, such as older Windows, know e1000e or e1000.",

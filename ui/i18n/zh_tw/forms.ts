@@ -68,7 +68,7 @@ export const ZH_FORMS: Readonly<Record<keyof typeof FORMS, string>> = {
   "create.nic.bridge": "橋接器",
   "create.nic.bridge.hint": "兩台主機上的名稱必須相同。",
   "create.nic.bridge.lan": "{bridge}（區域網路）",
-  "create.nic.bridge.none": "未連接",
+  "create.nic.bridge.none": "區域網路的橋接器（依雙機設定）",
   "create.nic.bridge.pattern": "英文字母、數字、點、連字號、底線，最多 15 個字元。",
   "create.nic.model": "型號",
   "create.nic.model.hint": "沒有 virtio 驅動程式的系統（例如較舊的 Windows）可辨識 e1000e 或 e1000。",
