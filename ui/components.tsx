@@ -105,7 +105,9 @@ export function Why({ t, said }: { t: Translator; said: Explained }) {
       {detail !== "" && <p {...lang(english.detail)} class="said-by-node">{detail}</p>}
       {hint !== "" && (
         <p>
-          {t("error.hint")}: <span {...lang(english.hint)} class="said-by-node">{hint}</span>
+          {t("error.hint")}
+          {t("colon")}
+          <span {...lang(english.hint)} class="said-by-node">{hint}</span>
         </p>
       )}
     </>

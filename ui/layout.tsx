@@ -28,6 +28,7 @@ const WORDS: readonly MessageKey[] = [
   "close",
   "working",
   "error.hint",
+  "colon",
   "error.network",
   "error.network.hint",
   ...(Object.keys(PROBLEMS) as ProblemCode[]).map((code) => `problem.${code}` as const),
@@ -77,7 +78,7 @@ function Preferences({ context }: { context: PageContext }) {
   const { t, theme } = context;
   return (
     <details class="menu" id="preferences">
-      <summary aria-label={`${t("prefs.title")}: ${LANGUAGE_NAMES[t.language]}`}>
+      <summary aria-label={t("prefs.title") + t("colon") + LANGUAGE_NAMES[t.language]}>
         <Icon name="sun" />
         <span class="menu-label">{LANGUAGE_NAMES[t.language]}</span>
         <Icon name="down" size={14} />
@@ -113,7 +114,7 @@ function Account({ context, current }: { context: PageContext; current: NavKey |
   if (principal === null) return null;
   return (
     <details class="menu" id="account-menu">
-      <summary aria-label={`${t("nav.account")}: ${principal.name}`}>
+      <summary aria-label={t("nav.account") + t("colon") + principal.name}>
         <Icon name="user" />
         <span class="menu-label">{principal.name.replace(/^user:/, "")}</span>
         <Icon name="down" size={14} />

@@ -82,7 +82,9 @@ function TotpOffered(
       <p>{t("access.totp.scan")}</p>
       <div class="qr">{raw(offer.svg)}</div>
       <p>
-        {t("access.totp.secret")}: <code>{offer.secret}</code>
+        {t("access.totp.secret")}
+        {t("colon")}
+        <code>{offer.secret}</code>
       </p>
       <form class="form" method="post" action="/account/totp/confirm">
         <div>

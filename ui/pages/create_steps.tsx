@@ -213,7 +213,7 @@ function diskText(t: Translator, values: FormState["values"], index: number): st
     : kind === "import"
     ? `${field("path")} (${field("format")})`
     : field("path");
-  return `${t(`create.disk.kind.${kind}`)}: ${what}`;
+  return `${t(`create.disk.kind.${kind}`)}${t("colon")}${what}`;
 }
 
 export function ReviewStep({ context, form }: StepProps) {

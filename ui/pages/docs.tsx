@@ -59,7 +59,9 @@ function Neighbours(
       {before !== undefined && <a rel="prev" href={`/docs/${before.name}`}>← {before.title}</a>}
       {after !== undefined && (
         <a rel="next" href={`/docs/${after.name}`}>
-          {t("docs.next")}: {after.title} →
+          {t("docs.next")}
+          {t("colon")}
+          {after.title} →
         </a>
       )}
     </p>

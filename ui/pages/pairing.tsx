@@ -61,7 +61,9 @@ async function pairPage(c: Context<Env>, deps: WebDeps, shown: Shown = {}) {
         {snapshot.pair.arbiter?.state === "lost" && (
           <p class="notice warning">
             <strong>
-              {t(`arbiter.${snapshot.pair.arbiter.kind}`)}: {t("arbiter.lost")}
+              {t(`arbiter.${snapshot.pair.arbiter.kind}`)}
+              {t("colon")}
+              {t("arbiter.lost")}
             </strong>
             {snapshot.pair.arbiter.why !== undefined && (
               <>

@@ -118,7 +118,7 @@ function ComparingStep({ context, pairing }: StepProps<"comparing">) {
   return (
     <>
       <p class="pair-question">{t("pair.compare.question")}</p>
-      <p class="visually-hidden">{t("pair.digits")}: {[...digits].join(" ")}</p>
+      <p class="visually-hidden">{t("pair.digits")}{t("colon")}{[...digits].join(" ")}</p>
       <p class="big-digits" aria-hidden="true">
         {[...digits].filter((digit) => /\d/.test(digit)).map((digit) => <span>{digit}</span>)}
       </p>

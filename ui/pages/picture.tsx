@@ -161,7 +161,7 @@ function Pipe(
       <rect class="label" x={label.x} y={top} width={label.width} height={height} rx="4" />
       <IconAt name={PATH_ICONS[look]} x={label.x + 8} y={top + 7} size={16} />
       <text class="bold" x={label.x + 30} y={top + 20}>
-        {`${t(`path.${path.name}`)}: ${t(`path.${look}`)}`}
+        {`${t(`path.${path.name}`)}${t("colon")}${t(`path.${look}`)}`}
       </text>
       {rows === 2 && <text class="small" x={label.x + 30} y={top + 38}>{second}</text>}
     </g>
@@ -175,7 +175,7 @@ function Arbiter({ t, arbiter, at }: { t: Translator; arbiter: ArbiterView; at: 
       <rect class="box" x={at.x} y={at.y} width={at.width} height="52" rx="6" />
       <IconAt name={look === "down" ? "cross" : "witness"} x={at.x + 12} y={at.y + 14} size={24} />
       <text class="bold" x={at.x + 46} y={at.y + 22}>
-        {`${t(`arbiter.${arbiter.kind}`)}: ${t(`arbiter.${arbiter.state}`)}`}
+        {`${t(`arbiter.${arbiter.kind}`)}${t("colon")}${t(`arbiter.${arbiter.state}`)}`}
       </text>
       <text class="small" x={at.x + 46} y={at.y + 41}>{arbiter.address ?? ""}</text>
     </g>

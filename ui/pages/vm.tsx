@@ -203,7 +203,9 @@ function Switchover({ context, vm, done }: Shown & { done: readonly SwitchoverVi
         ? <p class="empty">{t("vm.switchover.none")}</p>
         : (
           <p class={`notice ${last.ok ? "ok" : "warning"}`}>
-            {t("vm.switchover.last")}: {last.ok && last.pause_ms !== null
+            {t("vm.switchover.last")}
+            {t("colon")}
+            {last.ok && last.pause_ms !== null
               ? <strong>{t("vm.switchover.pause", { value: last.pause_ms })}</strong>
               : <strong>{t("vm.switchover.failed")}</strong>} ({last.from} → {last.to},{" "}
             <When context={context} at={last.at} />)
@@ -219,7 +221,9 @@ function Switchover({ context, vm, done }: Shown & { done: readonly SwitchoverVi
         )
         : (
           <p class="muted">
-            {t("vm.actions.blocked")}: <Reason t={t} text={allowed?.why ?? ""} />
+            {t("vm.actions.blocked")}
+            {t("colon")}
+            <Reason t={t} text={allowed?.why ?? ""} />
           </p>
         ))}
       {done.length > 0 && <Past context={context} done={done} />}

@@ -47,7 +47,9 @@ function Question(
       <p>{t(`act.${action}.what`, { node: other })}</p>
       {allowed?.ok !== true && (
         <p class="notice warning">
-          {t("vm.actions.blocked")}: <Reason t={t} text={allowed?.why ?? ""} />
+          {t("vm.actions.blocked")}
+          {t("colon")}
+          <Reason t={t} text={allowed?.why ?? ""} />
         </p>
       )}
       <form method="post" action={actionHref(vm.name, action)}>
@@ -110,7 +112,11 @@ export function vmActionRoutes(deps: WebDeps): Hono<Env> {
     const context = allowedContext(c, deps, needs(action));
     const vm = vmOf(context.snapshot, c.req.param("name"));
     return c.html(
-      <Page context={context} title={`${context.t(`act.${action}`)}: ${vm.name}`} current="home">
+      <Page
+        context={context}
+        title={`${context.t(`act.${action}`)}${context.t("colon")}${vm.name}`}
+        current="home"
+      >
         <Question context={context} vm={vm} action={action} other={otherNode(vm, context.snapshot.nodes)} />
       </Page>,
     );

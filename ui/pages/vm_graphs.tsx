@@ -140,7 +140,7 @@ export function Graphs(
               data-p99={metric.p99 ?? undefined}
               data-scale={String(metric.scale)}
               role="img"
-              aria-label={`${t(`vm.metric.${metric.key}`)}: ${t("vm.graphs.summary")}`}
+              aria-label={`${t(`vm.metric.${metric.key}`)}${t("colon")}${t("vm.graphs.summary")}`}
             >
             </div>
           </figure>

@@ -178,9 +178,9 @@ async function settingsPage(
   const file = await deps.backend.vm.file(vm.name);
   const bridges = await bridgesOf(deps);
   return (
-    <Page context={context} title={`${t("vm.settings")}: ${vm.name}`} current="home">
+    <Page context={context} title={`${t("vm.settings")}${t("colon")}${vm.name}`} current="home">
       <Crumbs context={context} name={vm.name} />
-      <h1>{t("vm.settings")}: {vm.name}</h1>
+      <h1>{t("vm.settings")}{t("colon")}{vm.name}</h1>
       {settings != null && (
         <Card id="settings" title={t("vm.settings.edit")}>
           <SettingsForm {...{ context, vm, settings, form, bridges }} />

@@ -23,7 +23,9 @@ function problemBox({ code, shown }: Problem): HTMLElement {
   if (detail !== "") box.append(make("p", lang(shown?.english.detail), detail));
   const next = code === undefined ? word("error.network.hint") : shown?.hint ?? "";
   if (next !== "") {
-    box.append(make("p", {}, `${word("error.hint")}: `, make("span", lang(shown?.english.hint), next)));
+    box.append(
+      make("p", {}, word("error.hint") + word("colon"), make("span", lang(shown?.english.hint), next)),
+    );
   }
   return box;
 }

@@ -41,6 +41,7 @@ export const SHELL = {
   "working": "Working …",
   "done": "Done.",
   "error.title": "That did not work",
+  "colon": ": ",
   "error.hint": "What to do",
   "error.home": "To the home page",
   "error.network": "This node did not answer.",

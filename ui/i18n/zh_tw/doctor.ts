@@ -51,7 +51,8 @@ const CHECKS: Readonly<Record<DoctorCheck, { title: string; why: string; fix: st
   },
   user: {
     title: "執行 QEMU 的使用者",
-    why: "這樣一來，即使有人從虛擬機突破 QEMU，在這台主機上也沒有任何權限，而不會成為系統管理者。",
+    why:
+      "以專用的使用者執行時，即使有人從虛擬機突破 QEMU，在這台主機上也沒有任何權限，而不會成為系統管理者。",
     fix: '請執行 sudo iservft-edge install，或在主機設定檔中寫入 qemu_user = "iservft-qemu" 並建立該使用者。',
   },
   systemd: {

@@ -76,7 +76,7 @@ const REACH: Readonly<Record<string, string>> = {
 const VALUES: Readonly<Record<string, string>> = {
   "loses the role": "失去此角色",
   "is removed": "被移除",
-  "has fewer than four different characters": "的不同字元少於四個",
+  "has fewer than four different characters": "不同的字元少於四個",
   "is one of those that are tried first": "是最常被猜測的密碼之一",
   "is little more than the account's name": "與帳號名稱太相近",
   "is wrong": "錯誤",

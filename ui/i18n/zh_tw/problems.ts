@@ -40,7 +40,7 @@ export const ZH_PROBLEMS: Readonly<Record<ReasonCode, { detail: string; hint: st
     hint: "請檢查這台主機與手機的時間，並輸入最新的驗證碼。",
   },
   "access.password": {
-    detail: "密碼{problem}。",
+    detail: "密碼不能使用：{problem}。",
     hint: "請使用較長的密碼：四個彼此無關的單字就很好。",
   },
   "access.stranger": { detail: "尚未登入。", hint: "請登入，或使用 API 權杖。" },

@@ -42,6 +42,7 @@ export const ZH_SHELL: Readonly<Record<keyof typeof SHELL, string>> = {
   "working": "處理中…",
   "done": "完成。",
   "error.title": "操作未完成",
+  "colon": "：",
   "error.hint": "該怎麼做",
   "error.home": "回首頁",
   "error.network": "這台主機沒有回應。",
