@@ -198,6 +198,10 @@ const VM = {
   "vm.exists": { detail: "There is a VM {name} already", hint: "Use another name." },
   "vm.too_many": { detail: "There are {count} VMs", hint: "Delete one first." },
   "vm.mac": { detail: "{vm} has a NIC with the address {mac}", hint: "Leave it out: one is made." },
+  "vm.no_bridge": {
+    detail: "This node has no bridge {bridge}",
+    hint: "Make it on both nodes, or name one that is there: iservft-edge pair suggest shows them.",
+  },
   "vm.not_paired": {
     detail: "A VM runs on a pair of nodes, and this one is not paired, or its lines are not set up",
     hint: "Pair it with the second node first, and say which addresses the two reach each other by.",

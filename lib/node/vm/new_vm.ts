@@ -38,8 +38,7 @@ export function checkNewVm(
     if (bridge === undefined || isBridge(bridge)) continue;
     const problem = `This node has no bridge ${bridge}`;
     throw new ProblemError("invalid", {
-      detail: problem,
-      hint: "Make it on both nodes, or name one that is there: iservft-edge pair suggest shows them.",
+      ...explained("vm.no_bridge", { bridge }),
       fields: [{ key: `nics[${index}].bridge`, problem }],
     });
   }

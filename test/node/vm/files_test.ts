@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { hostTuning } from "../../../lib/vm/host_config.ts";
 import { vmCreate } from "../../../lib/model/vm.ts";
+import { checkNewVm } from "../../../lib/node/vm/new_vm.ts";
 import { freeNumber, hostFile } from "../../../lib/node/vm/host_file.ts";
 import { rotate, tail, unitWords } from "../../../lib/node/vm/launcher.ts";
 import type { VmRecord } from "../../../lib/node/vm/records.ts";
@@ -124,4 +125,12 @@ Deno.test("a log is kept within its bound, and its newest lines are read", () =>
   assert.deepEqual([Deno.statSync(log).size, tail(`${log}.1`, 1)], [0, ["three"]]);
   assert.deepEqual(tail("/nowhere", 5), []);
   for (const file of [log, `${log}.1`]) Deno.removeSync(file);
+});
+
+Deno.test("a VM on a bridge that this node does not have is refused before its disks are made; one that is there is taken", () => {
+  const vm = vmCreate.parse({ name: "x", memory_mib: 64, disks: [], nics: [{ bridge: "br9" }, {}] });
+  const check = (isBridge: (name: string) => boolean) =>
+    checkNewVm(vm, { views: [], elsewhere: [], isBridge });
+  assert.throws(() => check((name) => name === "br0"), /This node has no bridge br9/);
+  check((name) => name === "br9");
 });

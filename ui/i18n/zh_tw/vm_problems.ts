@@ -149,6 +149,10 @@ export const ZH_VM_PROBLEMS: Readonly<Record<keyof typeof VM_PROBLEMS, { detail:
   "vm.exists": { detail: "已有虛擬機 {name}", hint: "請使用其他名稱。" },
   "vm.too_many": { detail: "已有 {count} 台虛擬機", hint: "請先刪除一台。" },
   "vm.mac": { detail: "{vm} 已有位址為 {mac} 的網路介面卡", hint: "請留空：系統會自動產生。" },
+  "vm.no_bridge": {
+    detail: "這台主機沒有橋接器 {bridge}",
+    hint: "請在兩台主機上建立它，或改用現有的橋接器：iservft-edge pair suggest 會列出。",
+  },
   "vm.not_paired": {
     detail: "虛擬機在一對主機上執行，但這台主機尚未配對，或尚未設定線路",
     hint: "請先與第二台主機配對，並設定兩台主機互相連線的位址。",
