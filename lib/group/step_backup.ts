@@ -120,8 +120,7 @@ export function abandon(turn: Turn, copy: { term: number; generation: number }):
 }
 
 function writeStale(turn: Turn, copy: { term: number; generation: number }): void {
-  const term = Math.max(copy.term, turn.state.disk?.term ?? 0);
-  turn.write({ generation: copy.generation, term, role: "backup", copy: "stale" });
+  turn.write({ generation: copy.generation, term: copy.term, role: "backup", copy: "stale" });
 }
 
 function inJoining(turn: Turn, phase: PhaseOf<"joining">, event: GroupEvent): void {
@@ -216,10 +215,8 @@ function inReceiving(turn: Turn, phase: PhaseOf<"receiving">, event: GroupEvent)
     turn.go({ kind: "ready", term, generation });
     turn.act({ kind: "commits", on: true });
     if (turn.state.trouble !== null) turn.act({ kind: "set_timer", timer: "trouble", after: "minute" });
-    // It was granted for a promotion that did not take place.
-    const { term: written } = event.metadata;
-    if (written > term && turn.state.settings.arbiter.remote) {
-      turn.act({ kind: "release_term", term: written });
+    if (phase.unused !== undefined && turn.state.settings.arbiter.remote) {
+      turn.act({ kind: "release_term", term: phase.unused });
     }
     // What the peer said meanwhile was not looked at.
     const { peer } = turn.state;
@@ -315,9 +312,10 @@ function inAsking(turn: Turn, phase: PhaseOf<"asking">, event: GroupEvent): void
 /** The peer is heard after all, and nothing was done: the copy is what it was, which is written again. */
 function keepCopy(turn: Turn, phase: PhaseOf<"promoting" | "asking">): void {
   const { term, generation } = phase;
-  const written = Math.max(turn.state.disk?.term ?? 0, phase.kind === "promoting" ? phase.next : term + 1);
-  turn.go({ kind: "receiving", term, generation, keep: false, step: "marking" });
-  turn.write({ generation, term: written, role: "backup", copy: "whole" });
+  const unused = Math.max(turn.state.disk?.term ?? 0, phase.kind === "promoting" ? phase.next : term + 1);
+  turn.go({ kind: "receiving", term, generation, keep: false, step: "marking", unused });
+  // In its own term: in a newer one it would be taken for a copy that had gone on.
+  turn.write({ generation, term, role: "backup", copy: "whole" });
 }
 
 function inPromoting(turn: Turn, phase: PhaseOf<"promoting">, event: GroupEvent): void {

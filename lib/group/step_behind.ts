@@ -15,7 +15,7 @@ export function writeCopy(
   value: "whole" | "behind",
 ): void {
   const { term, generation } = copy;
-  turn.write({ generation, term: Math.max(term, turn.state.disk?.term ?? 0), role: "backup", copy: value });
+  turn.write({ generation, term, role: "backup", copy: value });
 }
 
 /** The primary has ended and started anew, and by what it wrote no output of it ran ahead of this copy: which goes on. */

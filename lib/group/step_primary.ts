@@ -70,7 +70,7 @@ export function fence(turn: Turn, why: string): void {
   // A VM that ran alone was ahead of every copy of its generation: nobody is to take this for leave to go on.
   const generation = yields?.generation ?? (state.disk?.generation ?? 0) + 1;
   // A copy is of the term in which it was made: the disks of whoever overtook it had all that ever left of it when the newer term was written.
-  const made = yields === null ? term : Math.max(yields.term, state.disk?.term ?? 0);
+  const made = yields?.term ?? term;
   turn.write({ generation, term: made, role: "backup", copy });
   turn.go({ kind: "fencing", term, why, yields, diverged: copy === "diverged" });
 }

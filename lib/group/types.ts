@@ -119,7 +119,15 @@ export type Phase =
   | { kind: "asynchronous"; term: number; generation: number; step: AsynchronousStep; why: string }
   | { kind: "yielded"; term: number; generation: number }
   | { kind: "joining"; term: number; generation: number; keep: boolean; step: "writing" | "launching" }
-  | { kind: "receiving"; term: number; generation: number; keep: boolean; step: "copying" | "marking" }
+  /** `unused`: a term that was granted for a promotion that did not take place; given back once the copy is written down. */
+  | {
+    kind: "receiving";
+    term: number;
+    generation: number;
+    keep: boolean;
+    step: "copying" | "marking";
+    unused?: number;
+  }
   | { kind: "ready"; term: number; generation: number }
   /** Receives on, but output of later epochs has left: only the operator starts this copy. */
   | { kind: "behind"; term: number; generation: number; step: "writing" | "written" | "returning" }

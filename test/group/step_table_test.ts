@@ -114,7 +114,10 @@ function illegal(before: GroupState, event: GroupEvent, actions: readonly Action
     if (lacks && disk !== null) return `${action.kind} in term ${term}, which is not written`;
     if (action.kind === "write" && action.metadata.term < (disk?.term ?? 0)) {
       const repeats = phase.kind === "solo" || phase.kind === "starting";
-      if (!repeats) return `a term goes back from ${disk?.term} to ${action.metadata.term}`;
+      // A copy is of the term in which it was made, whatever was written for a promotion that did not take place.
+      const copy = action.metadata.role === "backup" && "term" in phase &&
+        action.metadata.term === phase.term;
+      if (!repeats && !copy) return `a term goes back from ${disk?.term} to ${action.metadata.term}`;
     }
   }
   const begun = actions.filter(({ kind }) => BEGINS.includes(kind));
