@@ -1,7 +1,7 @@
 /** A backup whose copy may be behind what the VM let out, and knows it (step_asynchronous.ts is the primary's side). */
 
 import { abandon, consider, copyEnds, grant } from "./step_backup.ts";
-import type { PhaseOf, Turn } from "./turn.ts";
+import { EPOCH_MAX, type PhaseOf, type Turn } from "./turn.ts";
 import { FLAGS, type GroupEvent, type GroupState, ROLES, type Word } from "./types.ts";
 
 export function asksBehind(word: Word, copy: { term: number; generation: number }): boolean {
@@ -22,7 +22,8 @@ export function writeCopy(
 function neverAhead(state: GroupState, copy: { term: number; generation: number }): boolean {
   const { peer, silent } = state;
   return !silent && peer?.role === ROLES.WAITING && peer.term === copy.term &&
-    peer.generation === copy.generation && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0;
+    peer.generation === copy.generation && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
+    peer.epoch < EPOCH_MAX; // else its own disks have all, and it starts by the promise that was given
 }
 
 function countAgain(turn: Turn, phase: PhaseOf<"behind">): void {
