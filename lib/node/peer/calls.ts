@@ -102,6 +102,11 @@ export class Calls {
     return await promise;
   }
 
+  /** Nobody here waits for an answer, and no answer is being made. */
+  get idle(): boolean {
+    return this.#waiting.size === 0 && this.#answering === 0;
+  }
+
   /** Takes a frame of a call; false: it is not one. */
   take(type: number, body: Uint8Array): boolean {
     if (type === TYPE.CALL) {

@@ -35,6 +35,7 @@ import {
   TYPE,
 } from "./messages.ts";
 import { Presence } from "./presence.ts";
+import { RetiredSessions } from "./retired.ts";
 import { Session, type SessionContext, type SessionPeer } from "./session.ts";
 import { Strangers } from "./strangers.ts";
 import type { StreamHandler } from "./streams.ts";
@@ -65,6 +66,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
   #identity: Identity;
   #known: KnownPeer | null = null;
   #active: Session | null = null;
+  readonly #retired = new RetiredSessions();
   readonly #presence: Presence;
   readonly #clock = new ClockSamples();
   #stopped = false;
@@ -175,6 +177,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
       );
       this.#lost(active, { why: "the pair was dissolved", now: true });
     }
+    this.#retired.endOthers(known?.ids ?? [], "the pair was dissolved");
     if (known === null || before?.ids[0] !== known.ids[0]) this.#clock.forget();
     if (before?.settled !== known?.settled || before?.name !== known?.name) this.#changed();
     this.#dialler.wake();
@@ -375,7 +378,7 @@ export class PeerNode implements PeerChannel, AsyncDisposable {
     this.#active = session;
     this.#turnedAway = false;
     session.ended.then((why) => this.#lost(session, { why, now: session.refusal !== null }));
-    older?.end("a newer connection has taken its place");
+    if (older !== null) this.#retired.add(older);
     this.#options.events.met(session.peer);
     this.#presence.met();
   }

@@ -20,6 +20,9 @@ const PINGS_MAX = 8;
 /** Looks whether something was heard, from one sign of life to the next. */
 const LOOKS = 4;
 
+/** So long an older session stays for what the other node may still send on it, ms; and so often it is looked whether it is done. */
+const LINGER_MS = 1000;
+
 /** What each session of a node has. */
 export interface SessionContext {
   handlers: ReadonlyMap<string, Handler>;
@@ -66,6 +69,7 @@ export class Session {
   #lookedAt = performance.now();
   #looks = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #retiring: ReturnType<typeof setInterval> | undefined;
   /** What the other side said when it ended this. */
   refusal: Refusal | null = null;
 
@@ -118,8 +122,17 @@ export class Session {
     this.#link.end(why);
   }
 
+  /** Another session has taken its place: what was begun on this one comes to its end first, on both sides. */
+  retire(why: string): void {
+    clearInterval(this.#retiring);
+    this.#retiring = setInterval(() => {
+      if (this.calls.idle && this.streams.idle) this.end(why);
+    }, LINGER_MS);
+  }
+
   #over(why: string): void {
     clearInterval(this.#timer);
+    clearInterval(this.#retiring);
     this.calls.end(why);
     this.streams.end(why);
   }

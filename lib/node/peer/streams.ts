@@ -200,6 +200,11 @@ export class Streams {
     this.#next = options.dialled ? 1 : 2;
   }
 
+  /** None is open, nor being opened. */
+  get idle(): boolean {
+    return this.#open.size === 0 && this.#opening.size === 0 && this.#asked.size === 0;
+  }
+
   async open(method: string, params: unknown): Promise<Duplex> {
     if (this.#over !== null) throw unreachable(explained("peer.over", { why: this.#over }));
     if (this.#open.size + this.#opening.size >= STREAMS_MAX) throw tooMany();

@@ -185,6 +185,30 @@ async function taken(a: End, identity: Identity): Promise<{ link: Link; socket: 
   return { link, socket };
 }
 
+Deno.test("a newer connection takes the place of one that works: what was asked on the older one is answered there, then it ends", async () => {
+  await using a = await endOf({ name: "a" });
+  let b = newIdentity();
+  while (b.id > a.identity.id) b = newIdentity(); // the smaller one decides
+  a.node.know({ ids: [b.id], name: "b", key: knowing(a).key, targets: [], settled: true });
+  const gate = Promise.withResolvers<string>();
+  a.node.answer("slow", () => gate.promise);
+  const older = await taken(a, b);
+  const answers: number[] = [];
+  older.link.serve(({ type }) => {
+    if (type === TYPE.RESULT) answers.push(type);
+  });
+  older.link.say(TYPE.CALL, { id: 1, method: "slow", params: {} });
+  await until("it is kept", () => a.node.session !== null);
+  const first = a.node.session;
+  const newer = await taken(a, b);
+  await until("the newer one is kept", () => a.node.session !== first);
+  gate.resolve("done");
+  await soon(older.link.ended, "the end of the older one");
+  assert.deepEqual(answers, [TYPE.RESULT]);
+  assert.equal(newer.link.over, null);
+  assert.deepEqual(a.reached, [[true, ""]]);
+});
+
 Deno.test("a broken other node cannot make this one hold more than it granted: its connection ends", async () => {
   await using a = await endOf({ name: "a" });
   const b = newIdentity();
