@@ -38,6 +38,17 @@ const ACTIONS: Readonly<Record<string, string>> = {
 
 /** Why the other node, a line or the arbiter is not reached (lib/node/peer, pairing, arbiter_watch). */
 const REACH: Readonly<Record<string, string>> = {
+  "it ended": "已結束",
+  "it ended with code {code}": "已結束，結束代碼 {code}",
+  "the witness failed at this": "見證機處理失敗",
+  "this host ({id}...) is not one of the pair {pair}": "這台主機（{id}...）不屬於配對 {pair}",
+  "this host ({id}...) is in no pair of this witness": "這台主機（{id}...）不屬於此見證機的任何配對",
+  "what answers there is not the witness {id}...: its ID is {seen}":
+    "回應的不是見證機 {id}...：其識別碼為 {seen}",
+  "it says what no witness says": "對方的回應不是見證機的回應",
+  "it gave an answer that is none to this question": "對方的回應與問題不符",
+  "no answer within {ms} ms": "{ms} 毫秒內沒有回應",
+  "this host is ending": "這台主機的程式正在結束",
   "nothing listens there": "那裡沒有程式接受連線",
   "no machine answers at this address": "這個位址沒有機器回應",
   "there is no way to this address": "沒有通往這個位址的路由",
