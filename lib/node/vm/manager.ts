@@ -58,6 +58,7 @@ export class VmManager implements Omit<VmBackend, "create">, AsyncDisposable {
       manager: options,
       store: this.#store,
       theirs: (uuid) => this.#reports.theirs(uuid),
+      absent: (uuid) => this.#reports.absent(uuid),
       onChange: () => this.#changed(),
       change: (name, change) => this.#change(name, change),
     });

@@ -24,6 +24,8 @@ export interface MembersOptions {
   store: VmStore;
   /** What the other node says of a VM now. */
   theirs(uuid: string): VmReport | null;
+  /** The other node says that it does not have it. */
+  absent(uuid: string): boolean;
   onChange(): void;
   /** The VM's settings are to change, by this node. */
   change(name: string, change: Partial<VmRecord>): void;
@@ -187,7 +189,7 @@ export class Members implements AsyncDisposable {
   }
 
   #facts(name: string): ViewFacts {
-    const { store, manager, theirs } = this.#options;
+    const { store, manager, theirs, absent } = this.#options;
     const kept = store.get(name);
     if (kept === undefined) throw missing(name);
     const { record, local } = kept;
@@ -202,6 +204,7 @@ export class Members implements AsyncDisposable {
       configured: manager.pairSettings() !== null,
       here: here ?? nothing(record),
       there: theirs(record.uuid),
+      absent: absent(record.uuid),
       replicated: peer.peer !== null && local.peer_id === peer.peer.id && local.peer_has === record.revision,
       last_switchover: local.switchovers.at(-1) ?? null,
     };

@@ -41,6 +41,11 @@ export class Reports implements AsyncDisposable {
     return this.all()?.find((report) => report.uuid === uuid) ?? null;
   }
 
+  /** The other node says now what it has, and this VM is not among it: it was not asked yet, or does not take it. */
+  absent(uuid: string): boolean {
+    return this.all()?.every((report) => report.uuid !== uuid) ?? false;
+  }
+
   all(): VmReport[] | null {
     return this.#theirs !== null && performance.now() - this.#theirs.at_ms < FRESH_MS
       ? this.#theirs.vms

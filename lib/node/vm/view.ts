@@ -21,6 +21,8 @@ export interface ViewFacts {
   here: VmReport;
   /** The other node's report; null: it has not said anything new. */
   there: VmReport | null;
+  /** The other node is heard, and does not have this VM. */
+  absent: boolean;
   /** The other node has these settings. */
   replicated: boolean;
   last_switchover: SwitchoverView | null;
@@ -95,7 +97,7 @@ function confirmed(holder: VmReport, { here, there }: ViewFacts): VmState {
 
 /** Nobody who is heard has it. */
 function idle(facts: ViewFacts): { state: VmState; why: string } {
-  const { here, there, record, peer } = facts;
+  const { here, there, record, peer, absent } = facts;
   const reports = there === null ? [here] : [here, there];
   const phases = reports.map(({ phase }) => phase);
   const first = (wanted: string) => reports.find(({ phase }) => phase === wanted);
@@ -112,13 +114,14 @@ function idle(facts: ViewFacts): { state: VmState; why: string } {
   }
   const failed = reports.find((report) => report.failed !== "");
   if (failed !== undefined && there !== null) return { state: "failed", why: failed.failed };
-  if (there === null && peer !== null && !knows(here)) return { state: "unknown", why: "" };
+  if (there === null && peer !== null && !absent && !knows(here)) return { state: "unknown", why: "" };
   if (failed !== undefined) return { state: "failed", why: failed.failed };
   const waiting = reports.find(({ phase, why }) => phase === "waiting" && why !== "it has just started") ??
     first("stale") ?? first("yielded");
   if (waiting === undefined || reports.some(({ runner }) => runner === "starting")) {
     return { state: "starting", why: "" };
   }
+  if (absent) return { state: "waiting", why: "the other node has not taken this VM: its events say why" };
   return { state: "waiting", why: waiting.why || "its copy is out of date" };
 }
 

@@ -62,6 +62,7 @@ function facts(here: VmReport, there: VmReport | null, more: Partial<ViewFacts> 
     configured: true,
     here,
     there,
+    absent: false,
     replicated: true,
     last_switchover: null,
     ...more,
@@ -184,4 +185,12 @@ Deno.test("what is unprotected because no line carries anything is mended at the
   assert.deepEqual(next(false, false), { code: "next.check_line", params: { line: "A, B" } });
   assert.deepEqual(next(false), { code: "next.check_line", params: { line: "A" } });
   assert.equal(next(false, true)?.code, "next.wait");
+});
+
+Deno.test("a VM that the other node has not taken is not said to run there: it can be stopped, and deleted", () => {
+  const waits = report("waiting", { why: "it is empty", ...heard });
+  const view = vmView(facts(waits, null, { absent: true, reachable: true }));
+  assert.deepEqual([view.state, view.actions.stop.ok], ["waiting", true]);
+  assert.match(JSON.stringify(view.verdict.said), /has not taken this VM/);
+  assert.equal(vmView(facts(waits, null, { reachable: true })).state, "unknown");
 });

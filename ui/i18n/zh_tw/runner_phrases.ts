@@ -119,6 +119,8 @@ const REASONS: Readonly<Record<string, string>> = {
   "the VM ended on the other node": "虛擬機已在另一台主機上結束",
   "somebody wanted it": "依人員要求",
   "its copy is behind": "副本較舊",
+  "the other node has not taken this VM: its events say why":
+    "另一台主機尚未接受這台虛擬機：原因請見它的事件",
   "its copy is out of date": "副本已過期",
   "the other host has the VM": "虛擬機在另一台主機上",
   "the other host cannot take over": "另一台主機無法接手",
