@@ -18,12 +18,14 @@ export function writeCopy(
   turn.write({ generation, term, role: "backup", copy: value });
 }
 
-/** The primary has ended and started anew, and by what it wrote no output of it ran ahead of this copy: which goes on. */
+/** The VM has ended there, and by what its host says no output of it ran ahead of this copy: which goes on. */
 function neverAhead(state: GroupState, copy: { term: number; generation: number }): boolean {
   const { peer, silent } = state;
-  return !silent && peer?.role === ROLES.WAITING && peer.term === copy.term &&
-    peer.generation === copy.generation && (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0 &&
-    peer.epoch < EPOCH_MAX; // else its own disks have all, and it starts by the promise that was given
+  if (silent || peer === null || peer.term !== copy.term || peer.generation !== copy.generation) return false;
+  if (peer.role === ROLES.YIELDED) return true;
+  // Started anew. With all on its own disks it starts by the promise that was given.
+  return peer.role === ROLES.WAITING && peer.epoch < EPOCH_MAX &&
+    (peer.flags & (FLAGS.LAST_SOLO | FLAGS.PROMISED)) === 0;
 }
 
 function countAgain(turn: Turn, phase: PhaseOf<"behind">): void {

@@ -8,7 +8,7 @@ import { hasNoCopy, lossOf, watchLinks } from "./step_losses.ts";
 import { inSolo, inSyncing, invite } from "./step_solo.ts";
 import { evaluate } from "./step_waiting.ts";
 import { EPOCH_MAX, type PhaseOf, promised, type Turn } from "./turn.ts";
-import { type GroupEvent, type Phase, ROLES } from "./types.ts";
+import { FLAGS, type GroupEvent, type Phase, ROLES } from "./types.ts";
 
 export function primaryStep(turn: Turn, event: GroupEvent): void {
   if (event.kind === "qemu_lost" || event.kind === "engine_failed") return vmLost(turn, event);
@@ -170,8 +170,11 @@ function inYielded(turn: Turn, phase: PhaseOf<"yielded">, event: GroupEvent): vo
   if (event.kind === "word" && event.word.role === ROLES.PRIMARY && event.word.term > phase.term) {
     return turn.go({ kind: "waiting", why: "the other host has the VM", wantsStart: false });
   }
+  // One that is ready to be behind goes on with its copy, as soon as it hears of this.
+  const gaveUp = event.kind === "word" && promised(event.word, phase) &&
+    (event.word.flags & FLAGS.BEHIND) === 0;
   const alone = event.kind === "word" &&
-    (event.word.role === ROLES.WAITING || event.word.role === ROLES.NONE || promised(event.word, phase));
+    (event.word.role === ROLES.WAITING || event.word.role === ROLES.NONE || gaveUp);
   if (alone || (event.kind === "command" && event.command === "start")) {
     turn.go({
       kind: "waiting",
