@@ -141,9 +141,10 @@ function waitingWord(state: GroupState, asks: boolean): Word {
   return { generation: disk?.generation ?? 0, term: disk?.term ?? 0, epoch, role: ROLES.WAITING, flags };
 }
 
-/** How far the disks of this host are in the generation that it wrote down; 0: not known. */
+/** How far the disks of this host are in the generation that it wrote down; 0: not known, or they are a part of a copy. */
 export function durableEpoch(state: GroupState): number {
   const { durable, disk } = state;
+  if (disk?.role === "backup" && disk.copy === "partial") return 0;
   return durable !== null && durable.generation === disk?.generation ? durable.epoch : 0;
 }
 
