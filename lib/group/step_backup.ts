@@ -113,8 +113,11 @@ export function abandon(turn: Turn, copy: { term: number; generation: number }):
   turn.act({ kind: "hold" });
   const { term, generation } = copy;
   // What was committed is in the disks here, whatever becomes of the copy in memory.
-  const { kind } = turn.phase;
-  if (kind === "ready" || kind === "asking") turn.state.durable = { generation, epoch: EPOCH_MAX };
+  const { phase } = turn;
+  const kept = phase.kind === "receiving" && phase.unused !== undefined; // after a promotion that did not take place
+  if (kept || phase.kind === "ready" || phase.kind === "asking") {
+    turn.state.durable = { generation, epoch: EPOCH_MAX };
+  }
   turn.go({ kind: "abandoning", term, generation });
   writeStale(turn, copy);
 }

@@ -172,7 +172,7 @@ function bothWhole(state: GroupState, peer: Word): boolean {
   // One that may be behind is not, when the other host has not written that it runs without it.
   const gaveUp = disk.role === "backup" && (disk.copy === "stale" || disk.copy === "behind");
   const peerGaveUp = (peer.flags & FLAGS.PROMISED) !== 0;
-  if (disk.role === "stopped" || (peer.flags & FLAGS.LAST_SOLO) !== 0 || (gaveUp && peerGaveUp)) return false;
+  if (disk.role === "stopped" || (peer.flags & FLAGS.LAST_SOLO) !== 0) return false;
   const waits = peer.role === ROLES.WAITING || (peer.role === ROLES.BACKUP && peerGaveUp);
   return waits && (gaveUp || disk.copy === "whole");
 }
