@@ -9,7 +9,7 @@ import { powerScene } from "./power_loss_kit.ts";
 Deno.test("both hosts lose power under load, again and again: every flush that was answered is there, whoever is back first", async () => {
   await using on = await powerScene();
   const { power } = on;
-  const seeds = [undefined, 1 + Math.floor(Math.random() * 1e6), 1 + Math.floor(Math.random() * 1e6)];
+  const seeds = [undefined, 1 + Math.floor(Math.random() * 1e6)];
   for (const [round, seed] of seeds.entries()) {
     const at = `round ${round}, seed ${seed ?? "none"}`;
     const found = await power.cutAndLook(seed);
