@@ -182,7 +182,8 @@ export class CountingClient implements AsyncDisposable {
     return this.#replies;
   }
 
-  /** Resolves with true when the guest has answered `count` more requests, with false when it does not within the bound. */
+  /** Resolves with true when the guest has answered `count` more requests, with false when it does not within the bound, or can no
+   * longer because the client has ended. */
   async answered(count: number, bound_ms = 30_000): Promise<boolean> {
     const goal = this.#replies + count;
     return await new Promise((resolve) => {
@@ -194,6 +195,7 @@ export class CountingClient implements AsyncDisposable {
       const look = () => this.#replies >= goal && end(true);
       const timer = setTimeout(() => end(false), bound_ms);
       this.#waiting.add(look);
+      this.summary.catch(() => {}).finally(() => end(false));
     });
   }
 

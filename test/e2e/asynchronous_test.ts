@@ -20,6 +20,8 @@ max_added_ms = 1000
 throttle_max_percent = 20
 `;
 const DOWN_MS = 60_000;
+/** Until output no longer waits, a reply waits for as long as all the steps take: some ten seconds. A client gives up after more. */
+const PATIENCE_MS = 20_000;
 
 async function shape(scene: Scene, rate_mbit: number): Promise<void> {
   for (const link of LINKS) await scene.lab.shapeLink(link, { rate_mbit });
@@ -92,7 +94,7 @@ Deno.test("asynchronous: the backup writes down that it is behind, and counts ag
     hostToml: "[rhythm]\nstall_ms = 20000\n",
     takeover: 1000,
     vmToml: LADDER,
-  }, HEAVY);
+  }, { ...HEAVY, patience_ms: 2 * PATIENCE_MS });
   await using _ = scene;
   assert.ok(await client.answered(5));
   await falls(scene, "a", client);
@@ -107,7 +109,7 @@ Deno.test("asynchronous: the backup writes down that it is behind, and counts ag
   await scene.lab.powerOn("a");
   await scene.restart("a");
 
-  const second = await scene.client({ ...HEAVY, patience_ms: 8000 });
+  const second = await scene.client({ ...HEAVY, patience_ms: PATIENCE_MS });
   await falls(scene, "b", second);
   const { lost } = await forced(scene, "b", second);
   assert.ok(lost > 0, "nothing was lost: it was not asynchronous");
