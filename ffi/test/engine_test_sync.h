@@ -12,15 +12,34 @@ static uint64_t pieces(struct side *a, int acknowledged)
     return n;
 }
 
+/* Begins a sync; again when no line is up just then: what came late of the term before may have cost it. With `held` the backup takes nothing
+ * of it, and standby.lock is held when it has begun. */
+static int begin_sync(struct pair *p, int changed, int held)
+{
+    struct side *a = PRIMARY(p), *b = BACKUP(p);
+    for (int i = 0; i < 20; i++) {
+        if (!links_up(p) || isf_standby(b->e, ++p->generation, p->term, changed))
+            return 0;
+        drain_events(a);
+        if (held)
+            pthread_mutex_lock(&b->e->standby.lock);
+        int r = isf_sync(a->e, p->generation, p->term, changed);
+        if (r == 0)
+            return 1;
+        if (held)
+            pthread_mutex_unlock(&b->e->standby.lock);
+        isf_problem(a->e, a->last_failure, sizeof a->last_failure);
+        if (r != -ISF_ELINK)
+            return 0;
+    }
+    return 0;
+}
+
 /* Begins a sync, lets `least` frames of it go (and, with `taken`, arrive), and drops its line. True when it ends as one that can go on. */
 static int break_off(struct pair *p, int changed, uint64_t least, int taken)
 {
     struct side *a = PRIMARY(p), *b = BACKUP(p);
-    int ok = links_up(p) && isf_standby(b->e, ++p->generation, p->term, changed) == 0;
-    drain_events(a);
-    if (ok && !taken)
-        pthread_mutex_lock(&b->e->standby.lock);
-    ok = ok && isf_sync(a->e, p->generation, p->term, changed) == 0;
+    int ok = begin_sync(p, changed, !taken);
     for (int i = 0; i < EVENT_MS && ok && pieces(a, taken) < least; i++)
         nap_us(1000);
     int active = atomic_load(&a->e->active);
