@@ -40,7 +40,8 @@ export function Said({ context, verdict }: { context: PageContext; verdict: Verd
       <p class="sentence">
         <Icon name={SEVERITY_ICONS[verdict.severity]} size={22} />
         <span>
-          <span class="visually-hidden">{t(`severity.${verdict.severity}`)}:</span> {t.say(verdict.said)}
+          <span class="visually-hidden">{t(`severity.${verdict.severity}`)}{t("colon")}</span>
+          {t.say(verdict.said)}
           {verdict.since !== null && (
             <span class="since">
               <Ago context={context} at={verdict.since} />

@@ -145,7 +145,8 @@ function Strip({ context }: { context: PageContext }) {
       <a class={`strip ${home.severity}`} href="/">
         <Icon name={SEVERITY_ICONS[home.severity]} />
         <span>
-          <span class="visually-hidden">{t(`severity.${home.severity}`)}:</span> {t.say(home.said)}
+          <span class="visually-hidden">{t(`severity.${home.severity}`)}{t("colon")}</span>
+          {t.say(home.said)}
         </span>
       </a>
     </div>

@@ -2,6 +2,7 @@
 
 import type { Access } from "../access/types.ts";
 import { makeDurableDirectory } from "../durable_directory.ts";
+import { EdgeError } from "../errors.ts";
 import { Alerter } from "../observe/alerts/alerter.ts";
 import { Observer } from "../observe/observer.ts";
 import { ArbiterWatch } from "../node/arbiter_watch.ts";
@@ -11,7 +12,7 @@ import { Disks } from "../node/disks/work.ts";
 import { AlertExchange } from "../node/alert_exchange.ts";
 import { EventExchange } from "../node/event_exchange.ts";
 import { machineFacts, type NodeFacts, qemuText } from "../node/facts.ts";
-import { openIdentity } from "../node/identity.ts";
+import { type Identity, openIdentity, readIdentity } from "../node/identity.ts";
 import { JobRunner } from "../node/jobs.ts";
 import { isBridge } from "../node/pairing/interfaces.ts";
 import { openPairing } from "../node/pairing/pairing.ts";
@@ -132,8 +133,7 @@ async function openParts(
       settings: () => pairing.settings(),
       recorder: observer,
       probes: {
-        witness: (witness) =>
-          askWitness(witness, { identity: openIdentity(`${data}/identity`), version: VERSION }),
+        witness: (witness) => askWitness(witness, { identity: ownIdentity(data), version: VERSION }),
       },
     }),
   );
@@ -156,6 +156,16 @@ async function openParts(
 }
 
 /** What of the file is for the runners. */
+/** The one that this node has now: `pair rotate` makes another. Never makes one: it was there when the node started. */
+function ownIdentity(data: string): Identity {
+  const identity = readIdentity(`${data}/identity`);
+  if (identity !== null) return identity;
+  throw new EdgeError(`${data}/identity has no identity.pem any more`, {
+    op: "ask the witness",
+    hint: "Restore it with `iservft-edge backup restore`.",
+  });
+}
+
 function tuningOf({ qemu, qemu_user, fencing, rhythm, sync }: ServeConfig): HostTuning {
   return { qemu, qemu_user, fencing, rhythm, sync };
 }

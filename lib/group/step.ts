@@ -159,11 +159,12 @@ function learn(turn: Turn, event: GroupEvent): void {
 function replacePeer(turn: Turn, yieldsTies: boolean): void {
   const { state, phase } = turn;
   if (phase.kind !== "solo") return;
-  Object.assign(state, {
+  const forgotten: Partial<typeof state> = {
     settings: { ...state.settings, yieldsTies },
     ...{ peer: null, silent: true, silenceChecked: false, confirmedOff: false, links: [false, false] },
     ...{ lanTrust: "suspect", lanHeard: false, lanAnswers: false, common: 0, refusal: "", trouble: null },
-  });
+  };
+  Object.assign(state, forgotten);
   turn.go({ ...phase, invite: null });
   // The old one is to be refused by whoever it asks, and a copy on its way to it is none.
   if (state.settings.arbiter.remote) turn.act({ kind: "note_term", term: phase.term });

@@ -284,15 +284,24 @@ export type ReasonPlaces<Code extends ReasonCode> = Places<
   typeof PROBLEM_ENGLISH[Code]["detail" | "hint"]
 >;
 
-/** Longest text that is said. */
+/** Longest text that is said, and longest value in it: well within what reasonView takes. */
 const TEXT_MAX = 2000;
+
+function bounded(params: Params): Params {
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value.slice(0, TEXT_MAX) : value,
+    ]),
+  );
+}
 
 /** Why, in English and as code and values: what ProblemError is given. */
 export function explained<Code extends ReasonCode>(
   code: Code,
   ...[params]: [ReasonPlaces<Code>] extends [never] ? [] : [Record<ReasonPlaces<Code>, string | number>]
 ): Explained {
-  const values: Params = params ?? {};
+  const values = bounded(params ?? {});
   const { detail, hint } = PROBLEM_ENGLISH[code];
   return {
     detail: fill(detail, values).slice(0, TEXT_MAX),

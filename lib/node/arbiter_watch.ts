@@ -1,6 +1,7 @@
 /** Whether who decides can be reached from this node, when no runner says so: the gateway by a ping, the witness by a connection, at first
  * one that says who is there: another machine may answer at the address, or the witness may not know this pair. */
 
+import { errorText } from "../errors.ts";
 import type { ArbiterView, PairSettings } from "../model/node.ts";
 import type { Recorder } from "./contracts.ts";
 
@@ -17,7 +18,8 @@ export interface ArbiterProbes {
   witness?(witness: NonNullable<PairSettings["witness"]>): Promise<WitnessAnswer>;
 }
 
-type WitnessAnswer = { ok: true } | { ok: false; why: string; refused: boolean };
+/** `refused`: it answered, and it is not the witness or does not know this host: that does not pass by itself. */
+export type WitnessAnswer = { ok: true } | { ok: false; why: string; refused: boolean };
 
 /** The real ones, each within two seconds. */
 export const realProbes: ArbiterProbes = {
@@ -153,11 +155,23 @@ export class ArbiterWatch implements AsyncDisposable {
 
   async #ask({ arbiter, witness }: PairSettings, address: string): Promise<WitnessAnswer> {
     if (arbiter === "witness" && witness !== null && this.#state !== "reachable") {
-      if (this.#probes.witness !== undefined) return await this.#probes.witness(witness);
+      if (this.#probes.witness !== undefined) return await this.#introduced(this.#probes.witness, witness);
     }
     const answers = arbiter === "lan"
       ? await this.#probes.ping(address)
       : await this.#probes.connect(witness?.address ?? "", witness?.port ?? 0);
     return answers ? { ok: true } : { ok: false, why: `${address} does not answer`, refused: false };
+  }
+
+  /** Never throws: without this node's own identity, say, it is not known whether the witness is there. */
+  async #introduced(
+    ask: NonNullable<ArbiterProbes["witness"]>,
+    witness: NonNullable<PairSettings["witness"]>,
+  ): Promise<WitnessAnswer> {
+    try {
+      return await ask(witness);
+    } catch (error) {
+      return { ok: false, why: errorText(error), refused: false };
+    }
   }
 }

@@ -1,11 +1,9 @@
 /** Whether the machine at an address is the witness that is meant, and lets this host ask: before a VM runs that would find out. */
 
+import type { WitnessAnswer } from "../node/arbiter_watch.ts";
 import type { Identity } from "../node/identity.ts";
 import { Connection } from "./connection.ts";
 import { NO_VM } from "./protocol.ts";
-
-/** `refused`: it answered, and it is not the witness or does not know this host: that does not pass by itself. */
-export type WitnessAnswer = { ok: true } | { ok: false; why: string; refused: boolean };
 
 /** Connects, says who is there, and ends. Bounded by the connection's own waits. */
 export function askWitness(

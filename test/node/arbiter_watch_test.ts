@@ -75,6 +75,27 @@ Deno.test("what answers at the witness's address and is not it counts as lost at
   assert.deepEqual(events.map((event) => [event.code, event.params.why]), [["arbiter.lost", "its ID is X"]]);
 });
 
+Deno.test("a question that cannot even be asked is an answer: the watch goes on, and says why", async () => {
+  let broken = true;
+  const watch = new ArbiterWatch({
+    settings: () => ({ ...SETTINGS, arbiter: "witness" }),
+    recorder: { event() {}, sample() {} },
+    probes: {
+      witness: () => {
+        if (broken) throw new Error("identity.pem may be read by others");
+        return Promise.resolve({ ok: true });
+      },
+    },
+  });
+  await using _watch = watch;
+  for (let i = 0; i < 2; i++) await watch.look();
+  const { state, why } = watch.view([])!;
+  assert.deepEqual([state, why], ["lost", "identity.pem may be read by others"]);
+  broken = false;
+  await watch.look();
+  assert.equal(watch.view([])?.state, "reachable");
+});
+
 Deno.test("a person as arbiter is not looked for, and without settings there is none", async () => {
   const manual = watched({ ...SETTINGS, arbiter: "manual" }, () => false);
   await manual.watch.look();

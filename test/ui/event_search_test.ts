@@ -59,3 +59,22 @@ Deno.test("the page of events and its export search in the reader's language", a
     1,
   );
 });
+
+Deno.test("a page of events that is not full is not the end: the answer names the address to go on at", async () => {
+  await using web = await fakeWeb();
+  const { eventList } = web.backend;
+  const ask = async (address: string) => {
+    const answer = await web.request(address);
+    const events: EventView[] = await answer.json();
+    return { ids: events.map(({ id }) => id), link: answer.headers.get("link") };
+  };
+  const all: number[] = [];
+  let at: string | undefined = "/api/v1/events?limit=2&language=zh-TW";
+  while (at !== undefined) {
+    const { ids, link } = await ask(at);
+    all.push(...ids);
+    at = link === null ? undefined : /^<(.*)>; rel="next"$/.exec(link)![1]!;
+    if (at !== undefined) assert.match(at, /language=zh-TW/, "the rest of the question stays");
+  }
+  assert.deepEqual(all, eventList.map(({ id }) => id).sort((a, b) => b - a));
+});

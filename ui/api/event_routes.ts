@@ -94,6 +94,13 @@ function streamRoutes(define: Define, deps: WebDeps & { pool: StreamPool }): voi
     }));
 }
 
+/** The same question, of the events before this one (RFC 8288). */
+function nextAddress(asked: string, before: number): string {
+  const { pathname, searchParams } = new URL(asked);
+  searchParams.set("before", String(before));
+  return `${pathname}?${searchParams}`;
+}
+
 /** Declares the routes of events. */
 export function eventRoutes(define: Define, deps: WebDeps & { pool: StreamPool }): void {
   define(
@@ -101,13 +108,17 @@ export function eventRoutes(define: Define, deps: WebDeps & { pool: StreamPool }
       method: "get",
       path: "/events",
       tag,
-      summary: "Events, newest first",
+      summary:
+        "Events, newest first. While there may be further ones the header Link names the address to go on at (rel=next): not every page is full",
       permission: "view",
       query: filter,
       answer: z.array(eventView),
     },
-    async ({ query: { language, ...query } }) =>
-      (await searchEvents(translator(language), query, deps)).events,
+    async ({ query: { language, ...query }, context }) => {
+      const { events, next } = await searchEvents(translator(language), query, deps);
+      if (next !== null) context.header("link", `<${nextAddress(context.req.url, next)}>; rel="next"`);
+      return events;
+    },
   );
   define({
     method: "get",

@@ -36,7 +36,7 @@ export interface Translator {
   finding(check: CheckView): { title: string; seen: string; why: string; fix: string } | null;
   number(value: number, digits?: number): string;
   percent(ratio: number): string;
-  /** 1000-based: 14.6 GB. */
+  /** 1024-based: 14.6 GB. */
   bytes(value: number): string;
   /** MiB as a person says it: 4 GiB. */
   memory(mib: number): string;

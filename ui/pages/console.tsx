@@ -1,13 +1,12 @@
 /** GET /vms/NAME/console/serial and .../screen: a VM's consoles. Their scripts are loaded here only. */
 
 import { type Context, Hono } from "hono";
-import { ProblemError } from "../../lib/model/problem.ts";
-import { explained } from "../../lib/model/problem_english.ts";
 import { allowedContext } from "../context.ts";
 import type { Env, WebDeps } from "../deps.ts";
 import type { MessageKey } from "../i18n/en.ts";
 import type { Translator } from "../i18n/translator.ts";
 import { Page } from "../layout.tsx";
+import { vmOf } from "./vm.tsx";
 
 type Kind = "serial" | "screen";
 
@@ -67,10 +66,7 @@ function TypeForm({ t }: { t: Translator }) {
 function consolePage(c: Context<Env>, deps: WebDeps, { name, kind }: { name: string; kind: Kind }) {
   const context = allowedContext(c, deps, "operate");
   const { t, snapshot } = context;
-  const vm = snapshot.vms.find((vm) => vm.name === name);
-  if (vm === undefined) {
-    throw new ProblemError("not_found", explained("page.no_vm", { name: JSON.stringify(name.slice(0, 40)) }));
-  }
+  const vm = vmOf(snapshot, name);
   const title = t("console.title", { vm: name, kind: t(`console.${kind}`) });
   const missing = vm[kind] ? vm.runs_on === null ? "console.stopped" : null : `console.no_${kind}` as const;
   return c.html(

@@ -1,5 +1,6 @@
 /** The wizard's steps as they are seen. */
 
+import { NIC_MODELS } from "../../lib/model/vm.ts";
 import { Bar, ButtonLink, Card, Facts, Why } from "../components.tsx";
 import type { PageContext } from "../context.ts";
 import { CheckField, type FormState, SelectField, TextField } from "../forms.tsx";
@@ -16,8 +17,6 @@ export interface StepProps {
   /** The bridge that is the LAN's; "" without one. */
   lan: string;
 }
-
-const MODELS = ["virtio-net", "e1000e", "e1000", "rtl8139", "vmxnet3"] as const;
 
 /** Where one is, with links to what was done: each is a button of the form. */
 export function StepList({ t, step }: { t: Translator; step: Step }) {
@@ -173,7 +172,7 @@ function NicFields({ context, form, bridges, lan, index }: StepProps & { index: 
       />
       <SelectField
         {...{ t, form, name: `${at}.model`, label: t("create.nic.model"), hint: t("create.nic.model.hint") }}
-        options={MODELS.map((model) => [model, model] as const)}
+        options={NIC_MODELS.map((model) => [model, model] as const)}
       />
       <TextField
         {...{ t, form, name: `${at}.mac`, label: `${t("create.nic.mac")} (${t("form.optional")})` }}

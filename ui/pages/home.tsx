@@ -46,7 +46,8 @@ function Headline({ context }: { context: Seen }) {
     <section id="headline" data-live="" class={`headline ${severity}`}>
       <Icon name={SEVERITY_ICONS[severity]} size={56} />
       <h1 role="status" aria-live="polite">
-        <span class="visually-hidden">{t(`severity.${severity}`)}:</span> {t.say(said)}
+        <span class="visually-hidden">{t(`severity.${severity}`)}{t("colon")}</span>
+        {t.say(said)}
       </h1>
       {(since !== null || next !== null) && (
         <p class="more">
@@ -108,7 +109,7 @@ function WhatIf({ context }: { context: Seen }) {
                 <p class="then">
                   <span class={verdict.severity}>
                     <Icon name={SEVERITY_ICONS[verdict.severity]} size={17} />
-                    <span class="visually-hidden">{t(`severity.${verdict.severity}`)}:</span>
+                    <span class="visually-hidden">{t(`severity.${verdict.severity}`)}{t("colon")}</span>
                   </span>{" "}
                   {t.say(verdict.said)}
                 </p>

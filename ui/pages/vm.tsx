@@ -246,7 +246,7 @@ function Timeline({ context, vm, events }: Shown & { events: readonly EventView[
             <li id={`event-${event.id}`}>
               <span class={event.severity}>
                 <Icon name={SEVERITY_ICONS[event.severity]} size={18} />
-                <span class="visually-hidden">{t(`severity.${event.severity}`)}:</span>
+                <span class="visually-hidden">{t(`severity.${event.severity}`)}{t("colon")}</span>
               </span>
               <span>{t.say(event, event.text)}</span>
               <span class="meta">

@@ -91,7 +91,7 @@ function NicFields({ context: { t }, form, settings, bridges, index }: Shown & {
   const label = (name: string) => name === bridges.lan ? t("create.nic.bridge.lan", { bridge: name }) : name;
   return (
     <fieldset class="part">
-      <legend>{t("create.nic", { number: index + 1 })}: {settings.nics[index]!.mac}</legend>
+      <legend>{t("create.nic", { number: index + 1 })}{t("colon")}{settings.nics[index]!.mac}</legend>
       <SelectField
         {...{ t, form, name: `${at}.bridge`, label: t("create.nic.bridge") }}
         hint={t("create.nic.bridge.hint")}

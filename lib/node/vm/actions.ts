@@ -15,8 +15,8 @@ import {
 } from "../../model/vm.ts";
 import type { PeerChannel } from "../contracts.ts";
 import { freeNumber } from "./host_file.ts";
-import { type Members, missing } from "./members.ts";
-import { notPaired } from "./relinking.ts";
+import type { Members } from "./members.ts";
+import { missing, notPaired } from "./relinking.ts";
 import { hasVm } from "./phases.ts";
 import type { MetadataWord, VmRecord, VmReport } from "./records.ts";
 import type { RunnerEvent } from "./runner_link.ts";

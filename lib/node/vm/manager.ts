@@ -15,12 +15,13 @@ import { Consoles } from "./consoles.ts";
 import { logLines, LOGS } from "./logs.ts";
 import { imageBytes } from "./images.ts";
 import { Incoming } from "./incoming.ts";
-import { Members, missing } from "./members.ts";
+import { Members } from "./members.ts";
 import { portOf } from "./host_file.ts";
 import { checkNewVm, type FinishedDisk, newRecord } from "./new_vm.ts";
 import type { VmManagerOptions } from "./options.ts";
 import { hasVm } from "./phases.ts";
 import type { VmRecord, VmReport } from "./records.ts";
+import { missing } from "./relinking.ts";
 
 import { Reports } from "./reports.ts";
 import { SettingsSync } from "./settings_sync.ts";

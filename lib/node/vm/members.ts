@@ -1,7 +1,5 @@
 /** This node's part of every VM: a supervisor for each, and what the other node says of it. */
 
-import { ProblemError } from "../../model/problem.ts";
-import { explained } from "../../model/problem_english.ts";
 import type { Params, Severity } from "../../model/sentence.ts";
 import type { EventCode } from "../../model/english.ts";
 import type { VmView } from "../../model/vm.ts";
@@ -11,7 +9,7 @@ import { Happenings, vmEvent } from "./happenings.ts";
 import { type Launcher, ProcessLauncher, SystemdLauncher, underSystemd } from "./launcher.ts";
 import type { VmManagerOptions } from "./options.ts";
 import type { VmRecord, VmReport } from "./records.ts";
-import { Relinking } from "./relinking.ts";
+import { missing, Relinking } from "./relinking.ts";
 import { reportOf } from "./report_of.ts";
 import type { RunnerEvent } from "./runner_link.ts";
 import type { VmStore } from "./store.ts";
@@ -281,10 +279,6 @@ export class Members implements AsyncDisposable {
       ...(record.wanted.protected ? [] : ["--no-protect"]),
     ];
   }
-}
-
-export function missing(name: string): ProblemError {
-  return new ProblemError("not_found", explained("vm.absent", { name }));
 }
 
 function nothing(record: VmRecord): VmReport {

@@ -61,8 +61,9 @@ export class Relinking {
   due(name: string): boolean {
     const { manager, store } = this.#options;
     const kept = store.get(name);
-    if (kept === undefined || this.#key === null) return false;
+    if (kept === undefined) return false;
     try {
+      if (this.#key === null) return false;
       if (kept.local.lines === "") { // started by a version that did not note it: with what there is now
         store.note(name, { lines: this.#id(readHostConfig(this.#file(name))) });
         return false;
@@ -145,8 +146,12 @@ export class Relinking {
   #known(name: string): KeptVm {
     const kept = this.#options.store.get(name);
     if (kept !== undefined) return kept;
-    throw new ProblemError("not_found", explained("vm.absent", { name }));
+    throw missing(name);
   }
+}
+
+export function missing(name: string): ProblemError {
+  return new ProblemError("not_found", explained("vm.absent", { name }));
 }
 
 export function notPaired(): ProblemError {

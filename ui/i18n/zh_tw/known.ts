@@ -57,7 +57,12 @@ function inChinese(english: string, depth: number): string | null {
   const found = known.find(english);
   const said = found === null ? null : fill(found.said, nested(found.values, depth + 1));
   if (english.length > REMEMBERED_LENGTH_MAX) return said;
-  for (const [oldest] of remembered) if (remembered.size >= REMEMBERED_MAX) remembered.delete(oldest);
+  if (remembered.size >= REMEMBERED_MAX) {
+    for (const oldest of remembered.keys()) {
+      remembered.delete(oldest);
+      break;
+    }
+  }
   remembered.set(english, said);
   return said;
 }
