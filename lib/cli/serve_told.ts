@@ -68,7 +68,7 @@ export function told(
         observer: observer.state(),
         channels: alerter.counts(),
         checks,
-        audit: { intact: parts.auditProblem() === null, failures: null },
+        audit: { intact: parts.auditProblem() === null },
         process: { started_ms, resident_bytes: Deno.memoryUsage().rss },
       }),
     supportBundle: (backend) =>

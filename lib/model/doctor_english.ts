@@ -42,6 +42,7 @@ export const DOCTOR_SEEN = {
   "nftables.failed": "{said}",
   "watchdog.off": "It is off in the node's file",
   "watchdog.none": "There is none",
+  "watchdog.nowayout": "{device}: {identity}, which cannot be disarmed again (nowayout), and is not used",
   "watchdog.found": "{device}: {identity}",
   "space.free": "{free} of {total} are free in {data}",
   "space.unknown": "{data} cannot be looked at",

@@ -12,6 +12,8 @@ export const VERDICTS = {
     "Protected: nothing is lost if either machine dies; a person then confirms the takeover.",
   "home.protected_no_arbiter": "Protected, but nobody takes over by itself: the {arbiter} is not reachable.",
   "home.protected_one_line": "Protected: safe to lose either machine, but replication line {line} is down.",
+  "home.protected_no_lan": "Protected, but the nodes do not hear each other on the LAN.",
+  "home.unknown": "It is not known here whether {names} runs.",
   "home.stopped": "No VM runs.",
   "home.some_unprotected": "Not protected: {names} ({count} of {total} running VMs).",
   "home.syncing": "Not protected yet: {names} is being copied to {node} ({percent} %).",

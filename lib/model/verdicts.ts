@@ -158,6 +158,11 @@ function covered({ pair }: Situation, running: readonly VmView[]): Home {
       next: next("next.check_arbiter", { arbiter: arbiterName(arbiter) }),
     });
   }
+  const lan = pair.paths.find((path) => path.name === "lan" && path.state === "down");
+  if (lan !== undefined) {
+    const check = next("next.check_line", { line: "LAN" });
+    return say("warning", "home.protected_no_lan", { since: lan.since, next: check });
+  }
   const down = pair.paths.find((path) => path.name !== "lan" && path.state === "down");
   if (down !== undefined) {
     const line = down.name.toUpperCase();
@@ -180,6 +185,10 @@ export function homeVerdict(situation: Situation): Home {
   if (nodes.length < 2) return say("info", "home.no_pair", { next: next("next.pair") });
   if (pair.settings === null) return say("info", "home.no_vms", { next: next("next.set_up_links") });
   if (vms.length === 0) return say("info", "home.no_vms", { next: next("next.create_vm") });
+  const unknown = vms.filter((vm) => vm.state === "unknown");
+  if (unknown.length > 0) {
+    return say("warning", "home.unknown", { ...about(unknown), next: next("next.wait") });
+  }
   const running = vms.filter((vm) => RUNNING.includes(vm.state));
   if (running.length === 0) return say("info", "home.stopped", { next: next("next.start_vm") });
   return exposed(running) ?? covered(situation, running);

@@ -7,11 +7,12 @@ import type { CheckView, DoctorView } from "../model/doctor.ts";
 import { ProblemError } from "../model/problem.ts";
 import { explained } from "../model/problem_english.ts";
 import type { JobView, VmCreate } from "../model/vm.ts";
+import { type ArbiterView, arbiterView } from "../model/node.ts";
 import type { ArbiterWatch } from "./arbiter_watch.ts";
 import type { Jobs } from "./contracts.ts";
 import { type NodeFacts, nodeFacts } from "./facts.ts";
 import type { PairControl } from "./pairing/types.ts";
-import { picture } from "./picture.ts";
+import { ofBoth, picture } from "./picture.ts";
 import type { FinishedDisk, VmManager } from "./vm/manager.ts";
 
 /** A snapshot is made at most this often, and at least once a second. */
@@ -23,7 +24,12 @@ const PEER_MS = 3000;
 const FACTS = "node.facts";
 
 /** What a node tells the other one of itself. */
-const peerAnswer = z.object({ facts: nodeFacts, telling: z.array(z.string().max(300)).max(500) });
+const peerAnswer = z.object({
+  facts: nodeFacts,
+  telling: z.array(z.string().max(300)).max(500),
+  /** How it reaches who decides: it may have to take over. Left out by an older version. */
+  arbiter: arbiterView.shape.state.nullable().optional(),
+});
 type PeerAnswer = z.infer<typeof peerAnswer>;
 
 /** What prepares the disks of a new VM (disks/prepare.ts). */
@@ -221,7 +227,7 @@ export class Controller implements Backend, Disposable {
   }
 
   #picture(): Omit<Snapshot, "revision" | "at"> {
-    const { facts, pairing, vms, jobs, alerter, arbiter } = this.#parts;
+    const { facts, pairing, vms, jobs, alerter } = this.#parts;
     const { channel } = pairing;
     const { here } = vms.reports();
     const peer = channel.peer === null ? null : {
@@ -235,7 +241,10 @@ export class Controller implements Backend, Disposable {
       facts: facts(),
       peer,
       pair: pairing.view(),
-      arbiter: arbiter.view(here.map((report) => report.arbiter)),
+      arbiter: ofBoth(this.#arbiter(), {
+        node: channel.peer?.name ?? "",
+        state: channel.reachable ? this.#peer?.arbiter : null,
+      }),
       vms: vms.views(),
       reports: here,
       jobs: jobs.list(),
@@ -243,8 +252,19 @@ export class Controller implements Backend, Disposable {
     });
   }
 
+  /** Who decides, as this node reaches it. */
+  #arbiter(): ArbiterView | null {
+    const { arbiter, vms } = this.#parts;
+    return arbiter.view(vms.reports().here.map((report) => report.arbiter));
+  }
+
   #answer(): PeerAnswer {
-    return { facts: this.#parts.facts(), telling: this.#parts.alerter.telling().slice(0, 500) };
+    const { facts, alerter } = this.#parts;
+    return {
+      facts: facts(),
+      telling: alerter.telling().slice(0, 500),
+      arbiter: this.#arbiter()?.state ?? null,
+    };
   }
 
   async #askPeer(): Promise<void> {

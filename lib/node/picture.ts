@@ -105,3 +105,12 @@ export function picture(parts: PictureParts): Omit<Snapshot, "revision" | "at"> 
   const situation = { nodes, pair, vms };
   return { home: homeVerdict(situation), nodes, pair, vms, jobs, alerts, what_if: whatIf(situation) };
 }
+
+/** Who decides counts as lost when either node does not reach it: whichever is left would have to. */
+export function ofBoth(
+  arbiter: ArbiterView | null,
+  peer: { node: string; state: ArbiterView["state"] | null | undefined },
+): ArbiterView | null {
+  if (arbiter === null || arbiter.state === "lost" || peer.state !== "lost") return arbiter;
+  return { ...arbiter, state: "lost", since: null, why: `${peer.node} does not reach it` };
+}

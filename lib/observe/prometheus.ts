@@ -20,8 +20,8 @@ export interface MetricsExtras {
   channels: ReturnType<AlerterContract["counts"]>;
   /** What doctor found last on this node. */
   checks: readonly CheckView[];
-  /** The audit log, and how many entries it could not take since the start; null: not known. */
-  audit: { intact: boolean; failures: number | null } | null;
+  /** Null: not known. */
+  audit: { intact: boolean } | null;
   /** This process. */
   process: { started_ms: number; resident_bytes: number };
 }
@@ -281,9 +281,6 @@ function watching(page: Exposition, snapshot: Snapshot, extras: MetricsExtras): 
     value: observer.problem === null,
   }]);
   page.gauge("iservft_audit_intact", "Whether the audit log's chain is whole.", [{ value: audit?.intact }]);
-  page.counter("iservft_audit_failures_total", "Entries that the audit log could not take.", [{
-    value: audit?.failures,
-  }]);
 }
 
 /** The page of metrics. */

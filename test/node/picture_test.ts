@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { NodeFacts } from "../../lib/node/facts.ts";
-import { picture, type PictureParts } from "../../lib/node/picture.ts";
+import { ofBoth, picture, type PictureParts } from "../../lib/node/picture.ts";
 import type { VmReport } from "../../lib/node/vm/records.ts";
 import { AT, node, pair, vm } from "../model/views.ts";
 
@@ -73,4 +73,14 @@ Deno.test("a node alone has no second node, and says so", () => {
   const made = picture(parts({ peer: null, arbiter: null, vms: [], reports: [] }));
   assert.equal(made.nodes.length, 1);
   assert.equal(made.home.said.code, "home.no_pair");
+});
+
+Deno.test("who decides is reachable when both nodes reach it: either may be the one that is left", () => {
+  const here = { kind: "lan", state: "reachable", address: "10.0.0.254", id: null, since: null } as const;
+  const seen = (state: "reachable" | "lost" | null | undefined) => ofBoth(here, { node: "press-b", state });
+  for (const state of ["reachable", null, undefined] as const) assert.deepEqual(seen(state), here);
+  assert.deepEqual(seen("lost"), { ...here, state: "lost", why: "press-b does not reach it" });
+  const lost = { ...here, state: "lost", why: "10.0.0.254 does not answer" } as const;
+  assert.deepEqual(ofBoth(lost, { node: "press-b", state: "reachable" }), lost);
+  assert.equal(ofBoth(null, { node: "press-b", state: "lost" }), null);
 });

@@ -71,7 +71,12 @@ Deno.test("the pair's lines, arbiter and clocks, and the node's disk, checks, au
   assert.deepEqual(
     keys(
       with_(() => {}),
-      { audit: "line 7", checks: [{ ...check, state: "failed" }, { ...check, id: "x", state: "warning" }] },
+      {
+        audit: "line 7",
+        checks: [{ ...check, state: "failed" }, { ...check, id: "x", state: "warning" }, {
+          ...{ ...check, id: "y", state: "failed", node: "press-b" },
+        }],
+      },
       "disk full",
     ),
     ["check/press-a/kvm warning", "node/press-a/audit critical", "node/press-a/events warning"],

@@ -13,7 +13,7 @@ const EXTRAS: MetricsExtras = {
   observer: { events_kept: 812, events_lost: 0, samples_lost: 3, problem: null },
   channels: [{ channel: "mail", kind: "email", sent: 4, failed: 1, waiting: 2 }],
   checks: [{ id: "kvm", node: "press-a", state: "failed", title: "", seen: "", why: "", fix: "" }],
-  audit: { intact: true, failures: 0 },
+  audit: { intact: true },
   process: { started_ms: 1_772_000_000_000, resident_bytes: 91_000_000 },
 };
 

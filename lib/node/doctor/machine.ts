@@ -148,5 +148,8 @@ function checkWatchdog(probes: DoctorProbes, { watchdog }: Subject): Finding {
   const [device] = (probes.list("/sys/class/watchdog") ?? []).toSorted();
   if (device === undefined) return finding("watchdog", "info", found("watchdog.none"));
   const identity = probes.read(`/sys/class/watchdog/${device}/identity`)?.trim() ?? "unknown kind";
+  // The engine leaves such a one alone: a planned stop would reset the host.
+  const stays = probes.read(`/sys/class/watchdog/${device}/nowayout`)?.trim() === "1";
+  if (stays) return finding("watchdog", "warning", found("watchdog.nowayout", { device, identity }));
   return finding("watchdog", "ok", found("watchdog.found", { device, identity }));
 }

@@ -64,8 +64,9 @@ function syncing({ holder, backup_on, peer }: Situation): Said {
   };
 }
 
-function guarded({ holder }: Situation): Said {
-  if (holder?.arbiter === "lost") {
+function guarded({ here, there, holder }: Situation): Said {
+  // Either may be the one that is left.
+  if (here.arbiter === "lost" || there?.arbiter === "lost") {
     const check = next("next.check_arbiter", { arbiter: "witness" });
     return { severity: "warning", code: "state.protected_no_arbiter", next: check };
   }

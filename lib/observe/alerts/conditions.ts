@@ -147,7 +147,12 @@ function ofSelf(self: NodeView, extras: AlertExtras, eventsProblem: string | nul
       }));
     }
   }
-  for (const check of extras.checks.filter(({ state }) => state === "failed").slice(0, MOST_CHECKS)) {
+  for (
+    const check of extras.checks.filter((check) => check.node === node && check.state === "failed").slice(
+      0,
+      MOST_CHECKS,
+    )
+  ) {
     found.push(condition(`check/${node}/${check.id}`, "alert.check_failed", {
       ...{ ...own, params: { check: check.id, node, seen: check.seen }, severity: "warning" },
     }));

@@ -92,6 +92,13 @@ export const FAULTS: readonly [string, Fault, string, "info" | "warning" | "fail
   ],
   ["no nft", { runs: { nft: null } }, "nftables", "warning", /apt install nftables/],
   ["nft unprivileged", { probes: { root: false } }, "nftables", "unknown", /as root/],
+  [
+    "a watchdog that stays armed",
+    { files: { "/sys/class/watchdog/watchdog0/nowayout": "1\n" } },
+    "watchdog",
+    "warning",
+    /nowayout/,
+  ],
   ["no watchdog", { lists: { "/sys/class/watchdog": null } }, "watchdog", "info", /softdog/],
   ["watchdog off", { subject: { watchdog: "off" } }, "watchdog", "info", /off in the node's file/],
   [

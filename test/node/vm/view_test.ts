@@ -87,6 +87,14 @@ const TABLE: [VmReport, VmReport | null, string, string | null, string | null, s
     "state.protected_no_arbiter",
   ],
   [
+    report("protected"),
+    report("ready", { arbiter: "lost" }),
+    "protected",
+    "a",
+    "b",
+    "state.protected_no_arbiter",
+  ],
+  [
     report("protected", { pace: { slowed: true, why: "" } }),
     report("ready"),
     "protected",

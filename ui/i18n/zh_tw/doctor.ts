@@ -251,6 +251,7 @@ const SEEN: Readonly<Record<DoctorCode, string>> = {
   "nftables.failed": "{said}",
   "watchdog.off": "已在主機設定檔中停用",
   "watchdog.none": "沒有硬體看門狗",
+  "watchdog.nowayout": "{device}：{identity}，啟用後無法再停用（nowayout），因此不使用",
   "watchdog.found": "{device}：{identity}",
   "space.free": "{data} 共 {total}，可用 {free}",
   "space.unknown": "無法查看 {data}",

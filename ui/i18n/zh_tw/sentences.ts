@@ -12,6 +12,8 @@ const VERDICTS: Readonly<Record<VerdictCode, string>> = {
   "home.some_unprotected": "執行中的 {total} 台虛擬機有 {count} 台未受保護：{names}。",
   "home.syncing": "尚未受保護：正在將 {names} 複製到 {node}（{percent}%）。",
   "home.vm_down": "{names} 應該執行，但目前沒有執行。",
+  "home.protected_no_lan": "備援保護中，但兩台主機在區域網路上收不到彼此的訊號。",
+  "home.unknown": "目前無法得知 {names} 是否正在執行。",
   "home.undecided": "{names} 已暫停：尚未決定由哪一台主機繼續。",
   "home.diverged": "{names} 曾同時在兩台主機上執行：必須由人員選擇保留哪一份。",
   "home.moving": "正在將 {names} 移到 {node}。",
